@@ -35,6 +35,11 @@ const environment = z.object({
     .string()
     .regex(/^[A-Za-z0-9_-]{1,40}$/)
     .default('asterisk-1'),
+  /** Where Asterisk sends copies of SIP messages; without it a blocked call (603+) is shown as declined. */
+  SIP_CAPTURE_LISTEN: z
+    .string()
+    .regex(/^[0-9.]+:[0-9]{1,5}$/, 'must be an IPv4 address and a port, such as 127.0.0.1:9060')
+    .optional(),
   SOUNDS_DIR: absolutePath,
   /** The same folder as Asterisk sees it, where it sees another path. */
   ASTERISK_SOUNDS_DIR: absolutePath.optional(),
@@ -43,6 +48,9 @@ const environment = z.object({
   SHUTDOWN_GRACE_SECONDS: seconds(60),
 });
 
+/** Names of all variables that the engine reads; .env.example explains each. */
+export const CONFIG_VARIABLES: readonly string[] = Object.keys(environment.shape);
+
 /** Checked settings; every field is present. */
 export interface Config {
   databaseUrl: string;
@@ -50,11 +58,17 @@ export interface Config {
   http: { host: string; port: number; importLimitBytes: number };
   ari: { url: string; user: string; password: string; app: string };
   nodeName: string;
+  sipCapture: { host: string; port: number } | undefined;
   sounds: { directory: string; asteriskDirectory: string };
   promptsDirectory: string;
   migrationsDirectory: string;
   logLevel: string;
   shutdownGraceMs: number;
+}
+
+function parseAddress(text: string | undefined): Config['sipCapture'] {
+  const [host, port] = text?.split(':') ?? [];
+  return host === undefined ? undefined : { host, port: Number(port) };
 }
 
 const beside = (folder: string): string => new URL(`../${folder}`, import.meta.url).pathname;
@@ -88,6 +102,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     },
     ari: { url: value.ARI_URL, user: value.ARI_USER, password: value.ARI_PASSWORD, app: value.ARI_APP },
     nodeName: value.NODE_NAME,
+    sipCapture: parseAddress(value.SIP_CAPTURE_LISTEN),
     sounds: {
       directory: value.SOUNDS_DIR,
       asteriskDirectory: value.ASTERISK_SOUNDS_DIR ?? value.SOUNDS_DIR,

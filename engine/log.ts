@@ -30,6 +30,7 @@ export function createLog(level: string, destination?: pino.DestinationStream): 
       base: { service: 'rollcall' },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: (error: unknown) => describeError(error) },
       redact: {
         paths: [...fields, ...fields.map((field) => `*.${field}`), 'req.headers.authorization'],
         censor: '[redacted]',
@@ -37,6 +38,22 @@ export function createLog(level: string, destination?: pino.DestinationStream): 
     },
     destination ?? pino.destination({ sync: false }),
   );
+}
+
+const DEEPEST_CAUSE = 5;
+
+// Not pino's own: that one copies every property, and PostgreSQL's `detail` repeats the row's values.
+function describeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return typeof error;
+  const { code } = error as { code?: unknown };
+  return {
+    type: error.name,
+    code,
+    message: error.message,
+    stack: error.stack,
+    ...(error.cause !== undefined &&
+      depth < DEEPEST_CAUSE && { cause: describeError(error.cause, depth + 1) }),
+  };
 }
 
 /** `+13035550142` -> `…0142`: enough to recognise a number one already knows, useless otherwise. */

@@ -27,7 +27,8 @@ create table calls (
   prompt_hash text references prompts,
   state text not null check (state in ('planned', 'ready', 'dialing', 'done')),
   due_at timestamptz not null default now(),
-  -- Attempts that count against the retry table, and those that do not.
+  -- All attempts; those that count against the retry table; and two kinds that do not.
+  attempts smallint not null default 0,
   tries smallint not null default 0,
   interruptions smallint not null default 0,
   trunk_failures smallint not null default 0,

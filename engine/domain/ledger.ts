@@ -1,0 +1,51 @@
+import type { Counted, History } from './retry.ts';
+import type { AttemptState, HeardLevel, Outcome } from './terms.ts';
+import type { NumberFormat } from './trunk.ts';
+
+/** A call that the dialer may place now: its attempt is committed, its INVITE is not sent. */
+export interface Claim {
+  attemptId: string;
+  callId: string;
+  broadcastId: string;
+  trunkId: string;
+  phone: string;
+  callerId: string | null;
+  promptHash: string;
+  messageMs: number;
+  history: History;
+}
+
+/** An attempt that the ledger shows as not ended. */
+export interface OpenAttempt extends Claim {
+  state: Exclude<AttemptState, 'ended'>;
+  claimedAt: Date;
+  answeredAt: Date | null;
+}
+
+/** How an attempt ended, and what follows for its call. */
+export interface AttemptEnd {
+  attemptId: string;
+  outcome: Outcome;
+  heard: HeardLevel;
+  heardMs: number;
+  sipCode: number | null;
+  cause: number | null;
+  /** Keys pressed, in order. */
+  digits: string;
+  interrupted: boolean;
+  counted: Counted;
+  /** null: final. */
+  retryInMs: number | null;
+}
+
+/** What the dialer needs to know of a trunk. */
+export interface TrunkLine {
+  id: string;
+  name: string;
+  endpoint: string;
+  maxChannels: number;
+  callsPerSecond: number;
+  numberFormat: NumberFormat;
+  callerId: string | null;
+  active: boolean;
+}
