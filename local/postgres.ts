@@ -1,11 +1,10 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, openSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { asServiceUser, type ServiceUser, serviceUser } from './service-user.ts';
+import { startProcess, type User } from './processes.ts';
+import { serviceUser } from './service-user.ts';
 
 export interface PostgresOptions {
   /** Created and initialised when it is missing. */
@@ -31,6 +30,10 @@ export interface LocalPostgres {
 const USER = 'rollcall';
 // The server listens on loopback only and its socket folder is private: the password keeps out other
 // local users' mistakes, and is made anew for each data folder.
+const START_DEADLINE_MS = 30_000;
+const STOP_GRACE_MS = 10_000;
+/** Ends sessions and writes all to disk; SIGTERM would wait until the last client leaves by itself. */
+const FAST_SHUTDOWN = 'SIGINT';
 const passwordFileOf = (dataDir: string): string => `${dataDir}.password`;
 
 /**
@@ -67,77 +70,62 @@ export async function startPostgres({
     ...flags.flatMap(([name, value]) => ['-c', `${name}=${value}`]),
   ];
   const launch = async () => {
-    const log = openSync(logFile, 'a');
-    const [command, ...rest] = asServiceUser(user, [postgres, ...args]);
-    // In its own process group: Ctrl-C is for the parent, which stops things in order.
-    const child = spawn(command as string, rest, { stdio: ['ignore', log, log], detached: true });
-    await waitUntilReady(child, urlOf('postgres'), logFile);
+    const child = await startProcess({
+      name: 'PostgreSQL',
+      command: postgres,
+      args,
+      logFile,
+      ...(user === undefined ? {} : { user }),
+    });
+    await child.ready(() => connects(urlOf('postgres')), START_DEADLINE_MS);
     return child;
   };
   let child = await launch();
-  const end = async (signal: NodeJS.Signals) => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
-    child.kill(signal);
-    await exited;
-  };
   return {
     get pid() {
-      return child.pid as number;
+      return child.pid;
     },
     logFile,
     urlOf,
     createDatabase: (name) => createDatabase(urlOf('postgres'), name),
-    stop: () => end('SIGINT'),
-    kill: () => end('SIGKILL'),
+    stop: () => child.stop(STOP_GRACE_MS, FAST_SHUTDOWN),
+    kill: () => child.kill(),
     restart: async () => {
-      await end('SIGINT');
+      await child.stop(STOP_GRACE_MS, FAST_SHUTDOWN);
       child = await launch();
     },
   };
 }
 
-async function initialise(initdb: string, dataDir: string, user: ServiceUser): Promise<void> {
+async function initialise(initdb: string, dataDir: string, user: User | undefined): Promise<void> {
   await rm(dataDir, { recursive: true, force: true });
   await mkdir(dirname(dataDir), { recursive: true });
   await mkdir(dataDir, { mode: 0o700 });
   const passwordFile = passwordFileOf(dataDir);
   await writeFile(passwordFile, `${crypto.randomUUID()}\n`, { mode: 0o600 });
   if (user !== undefined) for (const path of [dataDir, passwordFile]) await chown(path, user.uid, user.gid);
-  const [command, ...args] = asServiceUser(user, [
-    initdb,
-    `--pgdata=${dataDir}`,
-    `--username=${USER}`,
-    `--pwfile=${passwordFile}`,
-    '--auth=scram-sha-256',
-    '--encoding=UTF8',
-    '--locale=C',
-    '--no-instructions',
-  ]);
-  const result = spawnSync(command as string, args, { encoding: 'utf8' });
-  if (result.status !== 0) {
-    throw new Error(`initdb could not make ${dataDir}: ${result.stderr || result.error?.message}`);
-  }
+  const child = await startProcess({
+    name: 'initdb',
+    command: initdb,
+    args: [
+      ...[`--pgdata=${dataDir}`, `--username=${USER}`, `--pwfile=${passwordFile}`],
+      ...['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--no-instructions'],
+    ],
+    logFile: `${dataDir}.log`,
+    ...(user === undefined ? {} : { user }),
+  });
+  await child.ended;
+  if (!existsSync(join(dataDir, 'PG_VERSION')))
+    throw new Error(`initdb could not make ${dataDir}: see ${dataDir}.log`);
 }
 
-async function waitUntilReady(child: ReturnType<typeof spawn>, url: string, logFile: string): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  for (;;) {
-    const client = new pg.Client({ connectionString: url });
-    client.on('error', () => client.end());
-    try {
-      await client.connect();
-      await client.end();
-      return;
-    } catch (error) {
-      if (child.exitCode !== null || Date.now() > deadline) {
-        child.kill('SIGKILL');
-        const tail = (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-5).join('\n');
-        throw new Error(`PostgreSQL did not start; its log ends:\n${tail}`, { cause: error });
-      }
-    }
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
+async function connects(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url });
+  // A server that is starting may close the connection; that shows in the rejection too.
+  client.on('error', () => undefined);
+  await client.connect();
+  await client.end();
+  return true;
 }
 
 async function createDatabase(url: string, name: string): Promise<void> {

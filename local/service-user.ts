@@ -1,16 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
-
-/** Whom a server runs as when we are root; undefined: as we are. */
-export type ServiceUser =
-  | {
-      uid: number;
-      gid: number;
-      /** The folders lie where this user may not look (for example under root's home). */
-      needsSearch: boolean;
-    }
-  | undefined;
+import type { User } from './processes.ts';
 
 /**
  * Finds the system user `name` for a server that must not run as root, or returns undefined when we are not
@@ -18,7 +9,7 @@ export type ServiceUser =
  *
  * Throws an Error when the user is missing: `make setup` creates it.
  */
-export function serviceUser(name: string, folders: string[]): ServiceUser {
+export function serviceUser(name: string, folders: readonly string[]): User | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const found = spawnSync('getent', ['passwd', name], { encoding: 'utf8' });
   const [, , uid, gid] = found.stdout.split(':');
@@ -26,21 +17,6 @@ export function serviceUser(name: string, folders: string[]): ServiceUser {
     throw new Error(`there is no system user "${name}" to run a server as: run make setup`);
   }
   return { uid: Number(uid), gid: Number(gid), needsSearch: !folders.every(isReachable) };
-}
-
-/**
- * The command line that runs `command` as `user`, and ends it when we die, whatever kills us. `setpriv` is
- * in util-linux, which every Debian has.
- */
-export function asServiceUser(user: ServiceUser, command: string[]): string[] {
-  const setpriv = ['setpriv', '--pdeathsig', 'TERM'];
-  if (user !== undefined) {
-    setpriv.push('--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups');
-    // Instead of opening root's home to everyone: this one process may read through it.
-    if (user.needsSearch)
-      setpriv.push('--inh-caps', '+dac_read_search', '--ambient-caps', '+dac_read_search');
-  }
-  return [...setpriv, ...command];
 }
 
 function isReachable(folder: string): boolean {
