@@ -1,0 +1,56 @@
+import type { Clock } from '../clock.ts';
+import { isOver } from '../domain/broadcast-state.ts';
+import type { Progress } from '../store/calls.ts';
+import { isConnectionError } from '../store/db.ts';
+
+const TICK_MS = 1_000;
+const HEARTBEAT_MS = 15_000;
+
+/**
+ * Server-sent events of a broadcast: `progress` when something changed, a comment after 15 s of silence so
+ * that proxies keep the connection, and `done` at the end. Returns when `signal` aborts. A database that
+ * cannot be reached is silence, not the end.
+ */
+export async function* progressEvents(
+  first: Progress,
+  read: () => Promise<Progress | undefined>,
+  clock: Clock,
+  signal: AbortSignal,
+): AsyncGenerator<string, void, undefined> {
+  let sent = '';
+  let sentAt = clock.monotonic();
+  let progress: Progress | undefined = first;
+  while (!signal.aborted) {
+    if (progress !== undefined) {
+      const data = JSON.stringify(progress);
+      const over = hasEnded(progress);
+      if (over || data !== sent) {
+        yield `event: ${over ? 'done' : 'progress'}\ndata: ${data}\n\n`;
+        sent = data;
+        sentAt = clock.monotonic();
+      }
+      if (over) return;
+    }
+    if (clock.monotonic() - sentAt >= HEARTBEAT_MS) {
+      yield ': still here\n\n';
+      sentAt = clock.monotonic();
+    }
+    // Only the abort can reject it, and the loop asks for that.
+    await clock.sleep(TICK_MS, signal).catch(() => {});
+    progress = signal.aborted ? undefined : await readOrNothing(read);
+  }
+}
+
+async function readOrNothing(read: () => Promise<Progress | undefined>): Promise<Progress | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (isConnectionError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A stopped broadcast has ended when the calls that were under way have. */
+function hasEnded({ state, done, total }: Progress): boolean {
+  return state === 'stopped' ? done === total : isOver(state);
+}
