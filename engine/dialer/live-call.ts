@@ -1,0 +1,297 @@
+import type { AriEvent } from '../ari/events.ts';
+import type { Claim } from '../domain/ledger.ts';
+import { formatForTrunk } from '../domain/phone.ts';
+import type { Policy } from '../domain/policy.ts';
+import { decideRetry } from '../domain/retry.ts';
+import { isRollcallError, RollcallError, toRollcallError } from '../errors.ts';
+import { type Log, maskPhone } from '../log.ts';
+import type { DialerMetrics, Telephony } from './interfaces.ts';
+import type { LedgerWriter } from './ledger-writer.ts';
+import type { Line } from './line.ts';
+import {
+  advance,
+  type Command,
+  type SessionEvent,
+  type SessionLimits,
+  type SessionResult,
+  type Step,
+  type TimerName,
+  totalLimitMs,
+} from './session.ts';
+
+/** After a hang-up request, how long until we ask whether the channel is really gone. */
+const GONE_CHECK_MS = 5_000;
+/** After an originate without an answer, how long until we ask what became of it. */
+const UNCERTAIN_CHECK_MS = 1_000;
+
+/** After Asterisk's reply, how long the INVITE may take to leave before it counts as left. */
+const WIRE_WAIT_MS = 1_000;
+/** How long the copy of a SIP response may be behind the event that it explains. */
+const REASON_WAIT_MS = 100;
+
+export interface CallDependencies {
+  telephony: Telephony;
+  writer: LedgerWriter;
+  metrics: DialerMetrics;
+  log: Log;
+  now: () => number;
+  policy: Policy;
+  country: string;
+  soundPathOf: (promptHash: string) => string;
+  /** Resolves when the INVITE with this SIP Call-ID has left; at once where that cannot be seen. */
+  inviteSeen: (sipCallId: string) => Promise<void>;
+  /** True when the carrier said that analytics blocked the call with this SIP Call-ID. */
+  isBlocked: (sipCallId: string) => boolean;
+  /** The trunk refused us (401, 403, 407): it must not be used again until somebody looks. */
+  onTrunkRefused: (trunkId: string, sipCode: number | null) => void;
+  onEnded: (call: LiveCall) => void;
+}
+
+/** A call from its claim to its outcome: feeds the session with events and carries out its commands. */
+export interface LiveCall {
+  readonly claim: Claim;
+  /** Asterisk may know this channel: `ari.channels()` can be asked about it. */
+  readonly sent: boolean;
+  readonly answered: boolean;
+  readonly playing: { play: number; since: number } | undefined;
+  feed(event: SessionEvent): void;
+  /** Sends the INVITE; resolves when it has left, or is known never to leave. */
+  send(): Promise<void>;
+  /** Gives the claim back: its INVITE never left. */
+  release(): void;
+}
+
+export const limitsOf = (claim: Claim, policy: Policy): SessionLimits => ({
+  ringMs: policy.ringSeconds * 1000,
+  pauseMs: policy.answerPauseMs,
+  keyWaitMs: policy.keyWaitMs,
+  messageMs: claim.messageMs,
+});
+
+/** `<attempt>.<n>`: known beforehand, so that a restarted engine can ask for it. */
+export const playbackIdOf = (attemptId: string, play: number): string => `${attemptId}.${play}`;
+
+/** Makes the live call of a claim; `step` is where its session starts. Attaches to the channel's events. */
+export function createLiveCall(
+  claim: Claim,
+  line: Line,
+  step: Step,
+  deps: CallDependencies,
+  { alreadySent = false } = {},
+): LiveCall {
+  const { telephony, writer, now, policy } = deps;
+  const id = claim.attemptId;
+  const log = deps.log.child({
+    broadcast: claim.broadcastId,
+    call: claim.callId,
+    attempt: id,
+    trunk: line.trunk.name,
+  });
+  const timers = new Map<TimerName | 'check', NodeJS.Timeout>();
+  const startedAt = now();
+  const onWire = Promise.withResolvers<void>();
+  let session = step.session;
+  let sent = alreadySent;
+
+  const disarm = (timer: TimerName | 'check') => {
+    clearTimeout(timers.get(timer));
+    timers.delete(timer);
+  };
+  const arm = (timer: TimerName | 'check', ms: number, then: () => void) => {
+    disarm(timer);
+    timers.set(timer, setTimeout(then, ms));
+  };
+
+  const execute = (command: Command): void => {
+    switch (command.do) {
+      case 'arm':
+        arm(command.timer, command.ms, () => feed({ type: 'timer', timer: command.timer }));
+        break;
+      case 'disarm':
+        disarm(command.timer);
+        break;
+      case 'record':
+        writer.answered(id).then(() => feed({ type: 'recorded' }), onUnexpected);
+        break;
+      case 'play':
+        telephony
+          .play(id, playbackIdOf(id, command.play), `sound:${deps.soundPathOf(claim.promptHash)}`)
+          .catch((error) => onPlayRefused(command.play, error));
+        break;
+      case 'stopPlayback':
+        telephony.stopPlayback(playbackIdOf(id, command.play)).catch(onUnexpected);
+        break;
+      case 'hangup':
+        telephony.hangup(id).catch(onUnexpected);
+        arm('check', GONE_CHECK_MS, checkAlive);
+        break;
+      case 'finish':
+        finish(command.result);
+        break;
+    }
+  };
+
+  const feed = (event: SessionEvent): void => {
+    const next = advance(session, event, now());
+    if (next.session.phase !== session.phase)
+      log.debug({ from: session.phase, to: next.session.phase }, 'phase');
+    session = next.session;
+    for (const command of next.commands) execute(command);
+  };
+
+  const onUnexpected = (error: unknown): void => log.warn({ err: toRollcallError(error) }, 'request failed');
+
+  const onPlayRefused = (play: number, error: unknown): void => {
+    onUnexpected(error);
+    // Without an answer it may be playing: the end of the playback, or of the gap, will tell.
+    if (!isRollcallError(error, 'ARI_UNAVAILABLE')) feed({ type: 'playbackFinished', play, done: false });
+  };
+
+  /** Asks Asterisk whether the channel lives; only a clear no counts. */
+  const checkAlive = (): void => {
+    telephony.channel(id).then(
+      (channel) => {
+        if (channel === undefined) feed({ type: 'lost', until: now() });
+        else arm('check', GONE_CHECK_MS, checkAlive);
+      },
+      (error) => {
+        onUnexpected(error);
+        arm('check', GONE_CHECK_MS, checkAlive);
+      },
+    );
+  };
+
+  const onAriEvent = (event: AriEvent): void => {
+    // Asterisk replies to an originate before a thread of its own dials; its first Dial event comes after.
+    if (event.type === 'Dial')
+      deps.inviteSeen(event.peer.protocol_id ?? '').then(onWire.resolve, onUnexpected);
+    // Only the Reason header tells a 603 of the carrier's analytics from one of a person. Its copy travels
+    // by another socket and may be a moment behind.
+    if (event.type === 'ChannelDestroyed' && event.tech_cause === 603) {
+      const { protocol_id: sipCallId = '' } = event.channel;
+      arm('check', REASON_WAIT_MS, () =>
+        feed({
+          type: 'destroyed',
+          sipCode: 603,
+          cause: event.cause,
+          analyticsBlock: deps.isBlocked(sipCallId),
+        }),
+      );
+      return;
+    }
+    const translated = translate(event);
+    if (translated !== undefined) feed(translated);
+  };
+
+  const finish = (result: SessionResult): void => {
+    for (const timer of [...timers.keys()]) disarm(timer);
+    telephony.detach(id);
+    onWire.resolve();
+    const heardShare = result.heardMs / claim.messageMs;
+    const verdict = decideRetry(result.outcome, heardShare, claim.history, policy);
+    writer.ended({ attemptId: id, ...result, ...verdict });
+    const seconds = Math.round(now() - startedAt) / 1000;
+    log.info({ to: maskPhone(claim.phone), ...result, ...verdict, seconds }, 'attempt ended');
+    deps.metrics.attemptEnded({ outcome: result.outcome, trunk: line.trunk.name, seconds });
+    if (result.outcome === 'trunk_refused') deps.onTrunkRefused(claim.trunkId, result.sipCode);
+    line.release();
+    deps.onEnded(call);
+  };
+
+  const originate = async (): Promise<void> => {
+    const endpoint = dialString(claim, line, deps.country);
+    await telephony.originate({
+      channelId: id,
+      endpoint,
+      callerId: claim.callerId ?? line.trunk.callerId ?? undefined,
+      // Our own timer is first; these end a call of an engine that died.
+      timeoutSeconds: Math.ceil(session.limits.ringMs / 1000) + 5,
+      variables: { 'TIMEOUT(absolute)': String(Math.ceil(totalLimitMs(session.limits) / 1000) + 10) },
+    });
+    writer.placed(id);
+  };
+
+  const call: LiveCall = {
+    claim,
+    get sent() {
+      return sent;
+    },
+    get answered() {
+      return session.answered;
+    },
+    get playing() {
+      const { playingSince, plays } = session;
+      return playingSince === null ? undefined : { play: plays, since: playingSince };
+    },
+    feed,
+    async send() {
+      for (const command of step.commands) execute(command);
+      log.info({ to: maskPhone(claim.phone) }, 'INVITE');
+      try {
+        await originate();
+      } catch (error) {
+        log.warn({ err: toRollcallError(error) }, 'originate failed');
+        if (isRollcallError(error, 'ARI_UNAVAILABLE')) arm('check', UNCERTAIN_CHECK_MS, checkAlive);
+        else feed({ type: 'refused' });
+      }
+      sent = true;
+      // Without a Dial event in this time there was none to see, for example in a gap.
+      const timer = setTimeout(onWire.resolve, WIRE_WAIT_MS);
+      await onWire.promise;
+      clearTimeout(timer);
+    },
+    release() {
+      telephony.detach(id);
+      writer.ended({ attemptId: id, ...NEVER_SENT });
+      deps.onEnded(call);
+    },
+  };
+  telephony.attach(id, onAriEvent);
+  // A call that waits for its permit is not dialling yet: its ring timer starts with the INVITE.
+  if (alreadySent) for (const command of step.commands) execute(command);
+  return call;
+}
+
+/** How an attempt ends whose INVITE never left: it counts as nothing, and the call is ready again. */
+export const NEVER_SENT = {
+  outcome: 'interrupted',
+  heard: 'none',
+  heardMs: 0,
+  sipCode: null,
+  cause: null,
+  digits: '',
+  interrupted: true,
+  counted: 'nothing',
+  retryInMs: 0,
+} as const;
+
+/** The only place where a number meets a dial string; both parts are checked again here. */
+function dialString(claim: Claim, line: Line, country: string): string {
+  const number = formatForTrunk(claim.phone, line.trunk.numberFormat, country);
+  if (!/^\+?[0-9]{3,15}$/.test(number) || !/^[A-Za-z0-9_-]+$/.test(line.trunk.endpoint)) {
+    throw new RollcallError('INTERNAL', `attempt ${claim.attemptId} has no dialable number or endpoint`);
+  }
+  return `PJSIP/${number}@${line.trunk.endpoint}`;
+}
+
+/** What an ARI event means to the session; undefined: nothing. */
+function translate(event: AriEvent): SessionEvent | undefined {
+  switch (event.type) {
+    case 'Dial':
+      return ['RINGING', 'PROGRESS'].includes(event.dialstatus) ? { type: 'ringing' } : undefined;
+    case 'StasisStart':
+      return { type: 'answered' };
+    case 'ChannelDtmfReceived':
+      return { type: 'digit', digit: event.digit };
+    case 'PlaybackFinished':
+      return {
+        type: 'playbackFinished',
+        play: Number(event.playback.id.split('.').at(-1)),
+        done: event.playback.state === 'done',
+      };
+    case 'ChannelDestroyed':
+      return { type: 'destroyed', sipCode: event.tech_cause ?? null, cause: event.cause };
+    default:
+      return undefined;
+  }
+}

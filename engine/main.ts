@@ -1,0 +1,195 @@
+/**
+ * The composition root: reads the configuration, connects the modules, and takes them down in order. The
+ * only file that imports everything.
+ *
+ *     node engine/main.ts                                   runs the engine
+ *     node engine/main.ts create-key NAME ROLE              prints a new API key, once
+ *
+ * Exits with 0 after an ordered shutdown (SIGTERM, SIGINT), with 1 when it cannot start.
+ */
+
+import { createApi } from './api/create-api.ts';
+import { connectAri } from './ari/client.ts';
+import { isAnalyticsBlock, openSipCapture } from './ari/sip-capture.ts';
+import { systemClock } from './clock.ts';
+import { type Config, readConfig } from './config.ts';
+import { type Dialer, startDialer } from './dialer/dialer.ts';
+import { ROLES, type Role } from './domain/terms.ts';
+import { RollcallError, toRollcallError } from './errors.ts';
+import { importFile } from './imports/import-file.ts';
+import { startJobs } from './jobs/jobs.ts';
+import { createLog, type Log } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import { createEspeak } from './speech/espeak.ts';
+import { createFlite } from './speech/flite.ts';
+import { createRenderer, soundPath } from './speech/renderer.ts';
+import { loadTemplates } from './speech/templates.ts';
+import { type Database, isConnectionError, openDatabase } from './store/db.ts';
+import { createKey } from './store/keys.ts';
+import { createLedger } from './store/ledger.ts';
+import { queueDepth } from './store/metrics.ts';
+import { migrate } from './store/migrate.ts';
+import { listenForDialer } from './store/notify.ts';
+
+/** How long a starting engine waits for a database that is starting as well. */
+const DATABASE_WAIT_MS = 30_000;
+
+async function main(): Promise<void> {
+  const [command, ...rest] = process.argv.slice(2);
+  const config = readConfig(process.env);
+  const log = createLog(config.logLevel);
+  if (command === 'create-key') return printNewKey(config, log, rest);
+  if (command !== undefined) throw new RollcallError('CONFIG_INVALID', `there is no command ${command}`);
+
+  const stopped = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      log.info({ signal }, 'shutting down');
+      stopped.abort();
+    });
+  }
+  const engine = await startEngine(config, log);
+  if (!stopped.signal.aborted) {
+    await new Promise((resolve) => stopped.signal.addEventListener('abort', resolve, { once: true }));
+  }
+  await engine.stop();
+  log.info('stopped');
+}
+
+/** Starts the roles that the configuration names; `stop` takes them down in order, losing nothing. */
+async function startEngine(config: Config, log: Log): Promise<{ stop(): Promise<void> }> {
+  const clock = systemClock;
+  const onError = (error: Error) => log.warn({ err: error }, 'database connection lost');
+  const db = openDatabase(config.databaseUrl, { onError });
+  await prepareDatabase(db, config, log);
+  const metrics = createMetrics();
+  metrics.onScrape(() => queueDepth(db));
+
+  const dialer = config.roles.has('dialer') ? await startDialing(config, db, log, metrics) : undefined;
+  const templates = await loadTemplates(config.promptsDirectory);
+  const rendering = new AbortController();
+  const jobs = config.roles.has('jobs')
+    ? await startJobs({
+        db,
+        databaseUrl: config.databaseUrl,
+        clock,
+        log,
+        renderer: createRenderer({
+          directory: config.sounds.directory,
+          voices: [createFlite(), createEspeak()],
+          log,
+          signal: rendering.signal,
+        }),
+        templates,
+      })
+    : undefined;
+  const api = config.roles.has('api')
+    ? await createApi({
+        db,
+        log,
+        clock,
+        registry: metrics.registry,
+        importLimitBytes: config.http.importLimitBytes,
+        templates,
+        importFile: (request) => importFile(db, { ...request, log }),
+        // Without the jobs role in this process, the jobs process finds the work at its next sweep.
+        broadcastCreated: async (id) => jobs?.prepare(id),
+        scheduleChanged: async () => jobs?.scheduleChanged(),
+        readiness: () => readiness(db, dialer?.dialer),
+      })
+    : undefined;
+  if (api !== undefined) {
+    const address = await api.listen(config.http);
+    log.info({ address, docs: `${address}/docs` }, 'API is listening');
+  }
+  log.info({ roles: [...config.roles] }, 'Rollcall is running');
+
+  return {
+    // First no new work, then what is under way, last what all of it writes to.
+    stop: async () => {
+      await api?.close();
+      // A message that is half spoken is spoken again after the next start.
+      rendering.abort();
+      await Promise.all([dialer?.stop(), jobs?.stop()]);
+      await db.end();
+    },
+  };
+}
+
+async function startDialing(
+  config: Config,
+  db: Database,
+  log: Log,
+  metrics: ReturnType<typeof createMetrics>,
+) {
+  const capture =
+    config.sipCapture &&
+    (await openSipCapture(config.sipCapture, systemClock.monotonic, (error) =>
+      log.warn({ err: error }, 'copies of SIP messages are not received'),
+    ));
+  const dialer = startDialer({
+    ledger: createLedger(db),
+    connect: (handlers) => connectAri(config.ari, { clock: systemClock, log }, handlers),
+    clock: systemClock,
+    log,
+    metrics: metrics.dialer,
+    node: config.nodeName,
+    isConnectionError,
+    soundPathOf: (hash) => soundPath(config.sounds.asteriskDirectory, hash),
+    inviteSeen: (sipCallId) => capture?.inviteSeen(sipCallId) ?? Promise.resolve(),
+    isBlocked: (sipCallId) => isAnalyticsBlock(capture?.reasonOf(sipCallId) ?? ''),
+  });
+  const listener = listenForDialer(config.databaseUrl, dialer.wake, (error) =>
+    log.warn({ err: error }, 'the connection that hears wakes was lost'),
+  );
+  return {
+    dialer,
+    stop: async () => {
+      await listener.end();
+      await dialer.drain(config.shutdownGraceMs);
+      await capture?.close();
+    },
+  };
+}
+
+/** Waits for the database and brings its schema up to date. */
+async function prepareDatabase(db: Database, config: Config, log: Log): Promise<void> {
+  const deadline = Date.now() + DATABASE_WAIT_MS;
+  for (;;) {
+    try {
+      const applied = await migrate(db, config.migrationsDirectory);
+      if (applied.length > 0) log.info({ migrations: applied }, 'database brought up to date');
+      return;
+    } catch (error) {
+      if (!isConnectionError(error) || Date.now() > deadline) throw error;
+      log.warn({ err: error }, 'waiting for the database');
+      await systemClock.sleep(250);
+    }
+  }
+}
+
+async function readiness(db: Database, dialer: Dialer | undefined): Promise<Record<string, true | string>> {
+  const database = await db.query('select 1').then(
+    () => true as const,
+    (error: Error) => error.message,
+  );
+  return { database, ...(dialer === undefined ? {} : { dialer: dialer.status() }) };
+}
+
+async function printNewKey(config: Config, log: Log, [name, role]: string[]): Promise<void> {
+  if (name === undefined || !ROLES.includes(role as Role)) {
+    throw new RollcallError('CONFIG_INVALID', `usage: create-key NAME ${ROLES.join('|')}`);
+  }
+  const db = openDatabase(config.databaseUrl, { onError: (error) => log.warn({ err: error }) });
+  await prepareDatabase(db, config, log);
+  const { key } = await createKey(db, { name, role: role as Role });
+  await db.end();
+  process.stdout.write(`${key}\n`);
+}
+
+main().catch((error: unknown) => {
+  const { code, message } = toRollcallError(error);
+  process.stderr.write(`${code}: ${message}\n`);
+  // What is still open (a pool, a socket) must not keep a failed start alive.
+  process.exit(1);
+});

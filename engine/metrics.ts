@@ -1,0 +1,83 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { DialerMetrics } from './dialer/interfaces.ts';
+
+export interface EngineMetrics {
+  registry: Registry;
+  dialer: DialerMetrics;
+  /** Replaces the gauge of queued calls; asked at each scrape. */
+  onScrape(readQueue: () => Promise<{ category: string; state: string; calls: number }[]>): void;
+}
+
+/** Prometheus metrics of the engine, with those of the process (event-loop delay, memory, CPU). */
+export function createMetrics(): EngineMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: 'rollcall_' });
+  const registers = [registry];
+
+  const attempts = new Counter({
+    name: 'rollcall_attempts_total',
+    help: 'Attempts that ended, by outcome and trunk',
+    labelNames: ['outcome', 'trunk'],
+    registers,
+  });
+  const attemptSeconds = new Histogram({
+    name: 'rollcall_attempt_seconds',
+    help: 'From claim to end of an attempt',
+    labelNames: ['outcome'],
+    buckets: [0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300],
+    registers,
+  });
+  const gauge = (name: string, help: string, labelNames: string[]) =>
+    new Gauge({ name, help, labelNames, registers });
+  const inUse = gauge('rollcall_trunk_channels', 'Channels in use', ['trunk']);
+  const max = gauge('rollcall_trunk_channels_max', 'Channels that may be in use', ['trunk']);
+  const permits = gauge('rollcall_trunk_permits', 'Calls that may be claimed now', ['trunk']);
+  const up = gauge('rollcall_telephony_up', 'The event connection to Asterisk stands (1) or not (0)', []);
+  const claimed = new Counter({ name: 'rollcall_claims_total', help: 'Calls claimed', registers });
+  const claimSeconds = new Histogram({
+    name: 'rollcall_claim_seconds',
+    help: 'Duration of the claim statement',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1],
+    registers,
+  });
+  const stray = new Counter({
+    name: 'rollcall_stray_events_total',
+    help: 'Events of channels that no call of ours has',
+    labelNames: ['type'],
+    registers,
+  });
+  return {
+    registry,
+    dialer: {
+      attemptEnded({ outcome, trunk, seconds }) {
+        attempts.inc({ outcome, trunk });
+        attemptSeconds.observe({ outcome }, seconds);
+      },
+      lines(facts) {
+        for (const fact of facts) {
+          inUse.set({ trunk: fact.trunk }, fact.inUse);
+          max.set({ trunk: fact.trunk }, fact.max);
+          permits.set({ trunk: fact.trunk }, fact.permits);
+        }
+      },
+      claimed({ calls, seconds }) {
+        claimed.inc(calls);
+        claimSeconds.observe(seconds);
+      },
+      strayEvent: (type) => stray.inc({ type }),
+      telephony: (connected) => up.set(Number(connected)),
+    },
+    onScrape(readQueue) {
+      new Gauge({
+        name: 'rollcall_queue_calls',
+        help: 'Calls that are not over, by category and state',
+        labelNames: ['category', 'state'],
+        registers,
+        async collect() {
+          this.reset();
+          for (const { category, state, calls } of await readQueue()) this.set({ category, state }, calls);
+        },
+      });
+    },
+  };
+}
