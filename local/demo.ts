@@ -17,7 +17,7 @@ const root = resolve(import.meta.dirname, '..');
 const dir = join(root, 'var/demo');
 
 /** The sample trunk: what this district pays for. */
-const TRUNK = { name: 'carrier', endpoint: 'carrier', maxChannels: 48, callsPerSecond: 10 };
+const TRUNK = { name: 'carrier', endpoint: 'carrier', maxChannels: 72, callsPerSecond: 10 };
 /** Nobody waits 15 minutes for a demo's retries; the rest of the policy is the default. */
 const POLICY = { retryDelaySeconds: 3, trunkRetrySeconds: 1, maxTrunkFailures: 3, ringSeconds: 8 };
 /** When the schedule fires, from its creation. */

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { audienceSchema } from '../domain/audience.ts';
 import { CATEGORIES, type Category } from '../domain/terms.ts';
+import { endOfDate, localDate } from '../domain/zoned-time.ts';
 import { type Broadcast, createBroadcast, findBroadcastByKey } from '../store/broadcasts.ts';
 import { checkAudience, requireDistrict, requireTemplate } from './check-audience.ts';
 import type { ApiDeps } from './deps.ts';
 import { fieldErrors } from './problem.ts';
 import { day, line, paragraph } from './schemas.ts';
-import { dateIn, endOfDay } from './school-day.ts';
 
 const LONGEST_MESSAGE = 2_000;
 const EMERGENCY_LASTS_MS = 24 * 3_600_000;
@@ -92,13 +92,13 @@ async function checked(
   if (body.template !== undefined) requireTemplate(templates, body.template);
   const now = clock.now();
   const { title, category, template = null, message, start } = body;
-  const schoolDate = body.schoolDate ?? dateIn(district.zone, now);
+  const schoolDate = body.schoolDate ?? localDate(now, district.zone);
   const expiresAt =
     body.expiresAt !== undefined
       ? new Date(body.expiresAt)
       : EMERGENCIES.includes(category)
         ? new Date(now.getTime() + EMERGENCY_LASTS_MS)
-        : endOfDay(schoolDate, district.zone);
+        : endOfDate(schoolDate, district.zone);
   if (expiresAt <= now) {
     const field = body.expiresAt === undefined ? 'schoolDate' : 'expiresAt';
     throw fieldErrors('INPUT_INVALID', 'the broadcast would be over before it began', [

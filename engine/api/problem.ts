@@ -39,7 +39,7 @@ export function fieldErrors(code: ErrorCode, message: string, fields: FieldError
   return new RollcallError(code, message, { details: { fields } });
 }
 
-type Answer = Pick<Problem, 'status' | 'detail' | 'errors'> & { code: ErrorCode | 'METHOD_NOT_ALLOWED' };
+type Answer = Pick<Problem, 'status' | 'detail' | 'errors'> & { code: ErrorCode };
 
 const RETRY_AFTER_SECONDS = 5;
 

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { OUTCOMES } from '../domain/terms.ts';
-import { isZone } from './school-day.ts';
+import { isZone } from '../domain/zoned-time.ts';
 
 const LINE_BREAKS = /[\n\r\t]/g;
 // Control characters, and halves of surrogate pairs: neither can be printed, spoken or stored.

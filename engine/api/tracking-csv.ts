@@ -1,6 +1,6 @@
 import { csvLine, csvPhone } from '../domain/csv-cell.ts';
+import { localDateTime } from '../domain/zoned-time.ts';
 import type { TrackingLine } from '../store/reports.ts';
-import { localTime } from './school-day.ts';
 
 export const TRACKING_COLUMNS = [
   'date',
@@ -48,8 +48,8 @@ function cells(line: TrackingLine, date: string, zone: string): (string | number
     csvPhone(line.phone),
     line.language,
     line.attempts,
-    line.firstAttemptAt && localTime(line.firstAttemptAt, zone),
-    line.lastAttemptAt && localTime(line.lastAttemptAt, zone),
+    line.firstAttemptAt && localDateTime(line.firstAttemptAt, zone),
+    line.lastAttemptAt && localDateTime(line.lastAttemptAt, zone),
     line.outcome,
     line.heard,
     seconds(line.heardMs),

@@ -1,19 +1,8 @@
 /** What the dialer needs from the outside. The store and the ARI client fit these; unit tests may fake them. */
 import type { AriClient, ConnectionHandlers } from '../ari/client.ts';
-import type { AttemptEnd, Claim, OpenAttempt, TrunkLine } from '../domain/ledger.ts';
+import type { AttemptEnd, Claim, ClaimRequest, OpenAttempt, TrunkLine } from '../domain/ledger.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { Outcome } from '../domain/terms.ts';
-
-export interface ClaimRequest {
-  trunkId: string;
-  node: string;
-  limit: number;
-  /** IANA zones in which phones may ring now. */
-  openZones: string[];
-  /** The attempt's deadline: this, plus the message so many times. */
-  fixedMs: number;
-  messagePlays: number;
-}
 
 /** The rows that the dialer reads and writes. Every method may throw while Postgres is away. */
 export interface Ledger {

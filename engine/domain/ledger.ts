@@ -15,6 +15,18 @@ export interface Claim {
   history: History;
 }
 
+/** What the dialer asks the ledger for. */
+export interface ClaimRequest {
+  trunkId: string;
+  node: string;
+  limit: number;
+  /** IANA zones in which phones may ring now. */
+  openZones: string[];
+  /** The attempt's deadline: this, plus the message so many times. */
+  fixedMs: number;
+  messagePlays: number;
+}
+
 /** An attempt that the ledger shows as not ended. */
 export interface OpenAttempt extends Claim {
   state: Exclude<AttemptState, 'ended'>;
@@ -42,8 +54,10 @@ export interface AttemptEnd {
 export interface TrunkLine {
   id: string;
   name: string;
+  /** The PJSIP endpoint in Asterisk. */
   endpoint: string;
   maxChannels: number;
+  /** May be a fraction: 0.5 is one call in two seconds. */
   callsPerSecond: number;
   numberFormat: NumberFormat;
   callerId: string | null;

@@ -7,12 +7,10 @@ import parsePhoneNumberFromString, {
   type PhoneNumber,
   parsePhoneNumberWithError,
 } from 'libphonenumber-js/max';
+import type { NumberFormat } from './trunk.ts';
 
 /** A number that may be dialled, or why it may not; the reason completes "primary_phone …". */
 export type ParsedPhone = { ok: true; e164: string } | { ok: false; reason: string };
-
-/** How a trunk's carrier wants numbers: `+13035550142`, `13035550142` or `3035550142`. */
-export type NumberFormat = 'e164' | 'plain' | 'national';
 
 const LONGEST_INPUT = 40;
 // The database's domain `e164` says the same.

@@ -61,9 +61,14 @@ export function localDate(at: Date, zone: string): string {
   return new Date(wallTime(at, zone)).toISOString().slice(0, 10);
 }
 
-/** The first instant of the next local day. */
-export function endOfLocalDay(at: Date, zone: string): Date {
-  return instantOf((Math.floor(wallTime(at, zone) / DAY_MS) + 1) * DAY_MS, zone);
+/** The reading of the clock in `zone`, as `2026-09-14 13:30:05`. */
+export function localDateTime(at: Date, zone: string): string {
+  return new Date(wallTime(at, zone)).toISOString().slice(0, 19).replace('T', ' ');
+}
+
+/** The midnight in `zone` that ends the day `date` (`2026-09-14`). */
+export function endOfDate(date: string, zone: string): Date {
+  return instantOf(Date.parse(`${date}T00:00:00Z`) + DAY_MS, zone);
 }
 
 function lookUp(name: string): Zone | undefined {

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { latestOccurrence, nextOccurrence } from '../domain/schedule.ts';
-import { endOfLocalDay, localDate } from '../domain/zoned-time.ts';
+import { endOfDate, localDate } from '../domain/zoned-time.ts';
 import type { Log } from '../log.ts';
 import { createBroadcast } from '../store/broadcasts.ts';
 import { type Database, inTransaction, type Queryable } from '../store/db.ts';
@@ -64,7 +64,7 @@ function broadcastOf(schedule: Schedule, occurrence: Date, now: Date) {
   const { id, name, zone, category, template, audience, validForMinutes, createdBy } = schedule;
   const schoolDate = localDate(occurrence, zone);
   // The message speaks of its day: it is stale at midnight, however long the schedule lets it be valid.
-  const expiresAt = endOfLocalDay(occurrence, zone);
+  const expiresAt = endOfDate(schoolDate, zone);
   const validUntil = occurrence.getTime() + validForMinutes * MINUTE_MS;
   const lateMinutes = Math.floor((now.getTime() - occurrence.getTime()) / MINUTE_MS);
   const missed = now.getTime() > validUntil || now >= expiresAt;

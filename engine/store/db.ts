@@ -43,24 +43,43 @@ export interface DatabaseOptions {
   onError: (error: Error) => void;
 }
 
-/** Runs `work` in one transaction; rolls back and rethrows when it throws. */
-export async function inTransaction<T>(db: Database, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+/**
+ * Lends one connection to `work`. One that broke in the meantime, or that `work` gave up, is closed and not
+ * returned to the pool.
+ */
+export async function withConnection<T>(
+  db: Database,
+  work: (client: pg.PoolClient, giveUp: (error: Error) => void) => Promise<T>,
+): Promise<T> {
   const client = await db.connect();
   let broken: Error | undefined;
+  // A server that goes away also tells the connection itself, which would end the process unheard; the
+  // statement under way fails, and says so.
+  const giveUp = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', giveUp);
   try {
-    await client.query('begin');
-    const result = await work(client);
-    await client.query('commit');
-    return result;
-  } catch (error) {
-    await client.query('rollback').catch((rollbackError: Error) => {
-      broken = rollbackError;
-    });
-    throw error;
+    return await work(client, giveUp);
   } finally {
-    // A connection that cannot roll back is closed, not returned.
+    client.off('error', giveUp);
     client.release(broken);
   }
+}
+
+/** Runs `work` in one transaction; rolls back and rethrows when it throws. */
+export function inTransaction<T>(db: Database, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+  return withConnection(db, async (client, giveUp) => {
+    try {
+      await client.query('begin');
+      const result = await work(client);
+      await client.query('commit');
+      return result;
+    } catch (error) {
+      await client.query('rollback').catch(giveUp);
+      throw error;
+    }
+  });
 }
 
 /** The rows of a query. */

@@ -1,4 +1,4 @@
-import type { AttemptEnd, Claim, OpenAttempt, TrunkLine } from '../domain/ledger.ts';
+import type { AttemptEnd, Claim, ClaimRequest, OpenAttempt, TrunkLine } from '../domain/ledger.ts';
 import { DEFAULT_POLICY, type Policy, policySchema } from '../domain/policy.ts';
 import { type Database, maybeOne, rows } from './db.ts';
 
@@ -146,14 +146,7 @@ export function createLedger(db: Database) {
       return found.map(({ age }) => age);
     },
 
-    claim: (request: {
-      trunkId: string;
-      node: string;
-      limit: number;
-      openZones: string[];
-      fixedMs: number;
-      messagePlays: number;
-    }) =>
+    claim: (request: ClaimRequest) =>
       rows<Claim>(db, CLAIM, [
         request.trunkId,
         request.node,

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { RollcallError } from '../errors.ts';
-import type { Database } from './db.ts';
+import { type Database, withConnection } from './db.ts';
 
 /** Any constant: two engines that start at once take turns on it. */
 const MIGRATION_LOCK = 7_655_225;
@@ -24,17 +24,15 @@ export async function migrate(db: Database, directory: string): Promise<string[]
       );
     }
   });
-  const client = await db.connect();
-  try {
+  return withConnection(db, async (client, giveUp) => {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    return await applyMissing(client, directory, files);
-  } finally {
-    // Closing the connection also gives back the lock, if the unlock itself cannot be sent.
-    await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).then(
-      () => client.release(),
-      (error: Error) => client.release(error),
-    );
-  }
+    try {
+      return await applyMissing(client, directory, files);
+    } finally {
+      // Closing the connection also gives back the lock, if the unlock itself cannot be sent.
+      await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]).catch(giveUp);
+    }
+  });
 }
 
 async function applyMissing(client: pg.PoolClient, directory: string, files: string[]): Promise<string[]> {

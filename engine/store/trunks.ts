@@ -1,18 +1,10 @@
+import type { TrunkLine } from '../domain/ledger.ts';
 import type { NumberFormat } from '../domain/trunk.ts';
 import { RollcallError } from '../errors.ts';
 import { maybeOne, type Queryable, rows } from './db.ts';
 import { wakeDialer } from './notify.ts';
 
-export interface Trunk {
-  id: string;
-  name: string;
-  /** The PJSIP endpoint in Asterisk. */
-  endpoint: string;
-  maxChannels: number;
-  /** May be a fraction: 0.5 is one call in two seconds. */
-  callsPerSecond: number;
-  numberFormat: NumberFormat;
-  callerId: string | null;
+export interface Trunk extends Omit<TrunkLine, 'active'> {
   /** `refused`: the carrier refused our calls, see `stateReason`; set it to `active` once that is mended. */
   state: 'active' | 'paused' | 'refused';
   stateReason: string | null;

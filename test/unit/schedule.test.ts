@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { checkRule, latestOccurrence, nextOccurrence } from '../../engine/domain/schedule.ts';
-import { endOfLocalDay, instantOf, localDate, wallTime } from '../../engine/domain/zoned-time.ts';
+import { endOfDate, instantOf, localDate, wallTime } from '../../engine/domain/zoned-time.ts';
 
 const DENVER = 'America/Denver';
 const HOUR_MS = 3_600_000;
@@ -252,6 +252,6 @@ t.test('the latest occurrence is the one that walking would find', async () => {
 t.test('local days', async (t) => {
   const late = new Date('2026-03-08T05:30:00Z');
   t.equal(localDate(late, DENVER), '2026-03-07');
-  t.equal(endOfLocalDay(late, DENVER).toISOString(), '2026-03-08T07:00:00.000Z');
-  t.equal(endOfLocalDay(new Date('2026-03-08T12:00:00Z'), DENVER).toISOString(), '2026-03-09T06:00:00.000Z');
+  t.equal(endOfDate('2026-03-07', DENVER).toISOString(), '2026-03-08T07:00:00.000Z');
+  t.equal(endOfDate('2026-03-08', DENVER).toISOString(), '2026-03-09T06:00:00.000Z');
 });

@@ -1,13 +1,13 @@
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { BROADCAST_STATES, CATEGORIES, HEARD_LEVELS } from '../../domain/terms.ts';
+import { localDate } from '../../domain/zoned-time.ts';
 import { RollcallError } from '../../errors.ts';
 import { unknownSites } from '../../store/district.ts';
 import { trackingLines } from '../../store/reports.ts';
 import { requireDistrict } from '../check-audience.ts';
 import type { Api, ApiDeps } from '../deps.ts';
 import { day, id, pageLimit, siteCode, streamed, trackedOutcome } from '../schemas.ts';
-import { dateIn } from '../school-day.ts';
 import { TRACKING_COLUMNS, trackingCsv } from '../tracking-csv.ts';
 import { trackingReport } from '../tracking-report.ts';
 
@@ -117,7 +117,7 @@ export function reportRoutes(app: Api, { db, clock }: Pick<ApiDeps, 'db' | 'cloc
     const district = await requireDistrict(db);
     const unknown = query.site === undefined ? [] : await unknownSites(db, [query.site]);
     if (unknown.length > 0) throw new RollcallError('NOT_FOUND', `no site has the code ${query.site}`);
-    const date = query.date ?? dateIn(district.zone, clock.now());
+    const date = query.date ?? localDate(clock.now(), district.zone);
     return { district, filter: { ...query, date } };
   };
 
