@@ -106,7 +106,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const launch = () => startEngine({ env: engineEnv, port: httpPort, logFile: join(dir, 'engine.log') });
     let engine = await launch();
     started.push(() => engine.stop());
-    const key = createKey(engineEnv, `stack-${randomBytes(4).toString('hex')}`, 'administrator');
+    const key = createKey(engineEnv, 'administrator', 'administrator');
     return {
       postgres,
       asterisk,

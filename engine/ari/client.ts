@@ -138,6 +138,8 @@ function operations(http: AriHttp, app: string) {
       await http.request('POST', '/channels', {
         query: { channelId, endpoint, callerId, app, timeout: timeoutSeconds },
         body: { variables },
+        // A channel with this id lives: an earlier request, whose answer was lost, made it.
+        tolerate: [409],
       });
     },
     async play(channelId: string, playbackId: string, media: string) {

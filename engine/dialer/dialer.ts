@@ -59,9 +59,12 @@ export function startDialer(options: DialerOptions): Dialer {
   let asteriskStartedAt = 0;
   let refusedAt: number | undefined;
   let mustReconcile = true;
+  /** Once true, an attempt that is open in the ledger and unknown to us is one of our own. */
+  let reconciledOnce = false;
   let replaced = false;
   let draining = false;
   let trouble: string | undefined = 'starting';
+  let downBecause = 'not connected yet';
   let woken = true;
   let housekeptAt = 0;
 
@@ -75,6 +78,7 @@ export function startDialer(options: DialerOptions): Dialer {
     },
     onDown: (error, refused) => {
       if (refused) refusedAt ??= now();
+      downBecause = error.message;
       metrics.telephony(false);
       log.warn({ err: toRollcallError(error) }, 'no events from Asterisk');
       holdAll();
@@ -162,6 +166,8 @@ export function startDialer(options: DialerOptions): Dialer {
   };
 
   const reconcile = async (): Promise<void> => {
+    // Set first: a connection that comes anew in the meantime asks for another round.
+    mustReconcile = false;
     holdAll();
     await writer.flush();
     const channels = new Map((await telephony.channels()).map((channel) => [channel.id, channel]));
@@ -174,8 +180,7 @@ export function startDialer(options: DialerOptions): Dialer {
       const line = lines.get(attempt.trunkId);
       if (line === undefined) continue;
       const channel = channels.get(attempt.attemptId);
-      const ours = attempt.claimedAt.getTime() >= startedWall;
-      if (channel === undefined && attempt.state === 'claimed' && ours) {
+      if (channel === undefined && attempt.state === 'claimed' && reconciledOnce) {
         // Claimed by this process, which has no such call: the claim's reply was lost, nothing was sent.
         writer.ended({ attemptId: attempt.attemptId, ...NEVER_SENT });
         continue;
@@ -194,7 +199,7 @@ export function startDialer(options: DialerOptions): Dialer {
     await writer.flush();
     for (const line of lines.values()) line.unhold();
     refusedAt = undefined;
-    mustReconcile = false;
+    reconciledOnce = true;
   };
 
   /** Settings and the ledger's own chores: once a second, and when somebody woke us from outside. */
@@ -210,7 +215,7 @@ export function startDialer(options: DialerOptions): Dialer {
   const turn = async (): Promise<number> => {
     await housekeep();
     if (!telephony.connected) {
-      trouble = 'no connection to Asterisk';
+      trouble = `no connection to Asterisk: ${downBecause}`;
       return TROUBLE_MS;
     }
     if (mustReconcile) await reconcile();
@@ -269,7 +274,6 @@ export function startDialer(options: DialerOptions): Dialer {
       if (!draining) await waker.wait(waitMs);
     }
   };
-  const startedWall = clock.now().getTime();
   const running = run();
 
   return {
@@ -283,13 +287,15 @@ export function startDialer(options: DialerOptions): Dialer {
       holdAll();
       waker.wake();
       await running;
+      // A claim that was under way has come in since.
+      holdAll();
       const deadline = now() + graceMs;
       while (calls.size > 0 && now() < deadline) await clock.sleep(50);
-      for (const call of [...calls.values()]) {
-        call.feed({ type: 'abandon' });
-        await telephony
-          .hangup(call.claim.attemptId)
-          .catch((error) => log.warn({ err: toRollcallError(error) }, 'hang-up failed'));
+      const left = [...calls.values()];
+      for (const call of left) call.feed({ type: 'abandon' });
+      const hangups = left.map((call) => telephony.hangup(call.claim.attemptId));
+      for (const result of await Promise.allSettled(hangups)) {
+        if (result.status === 'rejected') log.warn({ err: toRollcallError(result.reason) }, 'hang-up failed');
       }
       await writer.flush();
       await telephony.close();

@@ -122,8 +122,7 @@ export function createLiveCall(
         telephony.stopPlayback(playbackIdOf(id, command.play)).catch(onUnexpected);
         break;
       case 'hangup':
-        telephony.hangup(id).catch(onUnexpected);
-        arm('check', GONE_CHECK_MS, checkAlive);
+        hangUp();
         break;
       case 'finish':
         finish(command.result);
@@ -147,12 +146,18 @@ export function createLiveCall(
     if (!isRollcallError(error, 'ARI_UNAVAILABLE')) feed({ type: 'playbackFinished', play, done: false });
   };
 
+  /** Again and again, until Asterisk says that the channel is gone. */
+  const hangUp = (): void => {
+    telephony.hangup(id).catch(onUnexpected);
+    arm('check', GONE_CHECK_MS, checkAlive);
+  };
+
   /** Asks Asterisk whether the channel lives; only a clear no counts. */
   const checkAlive = (): void => {
     telephony.channel(id).then(
       (channel) => {
         if (channel === undefined) feed({ type: 'lost', until: now() });
-        else arm('check', GONE_CHECK_MS, checkAlive);
+        else if (session.phase === 'leaving') hangUp();
       },
       (error) => {
         onUnexpected(error);

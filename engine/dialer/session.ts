@@ -287,7 +287,9 @@ function stopHearing(session: Session, now: number): Session {
 function onLost(session: Session, until: number, now: number): Step {
   const { playingSince, limits, completed, confirmed } = session;
   const perhapsAll = playingSince !== null && until - playingSince >= limits.messageMs;
-  if (completed || confirmed) return finish(session, { sipCode: null, cause: null });
+  // We had hung up, or it had been said: what is known decides.
+  if (completed || confirmed || session.phase === 'leaving')
+    return finish(stopHearing(session, now), { sipCode: null, cause: null });
   if (perhapsAll) {
     return end(
       { ...session, heardMs: limits.messageMs },

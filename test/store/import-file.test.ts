@@ -78,6 +78,11 @@ t.test('columns in any order and case, CRLF, a byte order mark, no last line bre
   t.match(await rows(db, 'select last_name from students'), [{ last_name: 'Peña, hija' }]);
 });
 
+t.test('a byte order mark before a quoted header', async (t) => {
+  const quoted = STUDENTS.split(',').map((name) => `"${name}"`);
+  t.match(await send('students', `\ufeff${quoted.join(',')}\n${ANA}\n`), { added: 1, rejected: 0 });
+});
+
 t.test('the same file twice changes nothing, and keeps since when a number is known', async (t) => {
   await students(ANA, BEN);
   await contacts('1,main,Eva,Peña,es,303-555-0142,720-555-0200,,eva@example.org');

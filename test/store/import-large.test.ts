@@ -85,7 +85,8 @@ t.test('a file is read no faster than its rows are taken', async (t) => {
   let sent = 0;
   async function* endless() {
     yield `${COLUMNS}\n`;
-    for (;;) {
+    // Without back-pressure it would go on for ever.
+    while (sent < 5_000) {
       sent++;
       yield `${sent},ELM,Ana,Doe,5,es,,\n`.repeat(500);
     }
@@ -97,6 +98,21 @@ t.test('a file is read no faster than its rows are taken', async (t) => {
     break;
   }
   t.ok(sent < 50, `${sent} chunks of about 10 kB were asked for, for one row`);
+});
+
+t.test('a quote never closed is refused before the file is read to its end', async (t) => {
+  let sent = 0;
+  async function* open() {
+    yield `${COLUMNS}\n1,ELM,"Ana`;
+    while (sent < 1_000) {
+      sent++;
+      yield 'Doe,5,es,,\n'.repeat(1_000);
+    }
+  }
+  const source = { file: 'x', columns: COLUMNS.split(','), hash: createHash('sha256') };
+  const rowsOf = readCsv(Readable.from(open()), source);
+  await t.rejects(rowsOf.next(), { code: 'FILE_REJECTED', details: { line: 2 } });
+  t.ok(sent < 100, `${sent} chunks of about 11 kB were read`);
 });
 
 t.test('20,000 students, and the same again', async (t) => {

@@ -132,6 +132,14 @@ const stories: Record<string, { story: [number, SessionEvent][]; expected: Parti
     story: [...answered, [60_000, { type: 'lost', until: 16_500 }]],
     expected: { outcome: 'unsure', heard: 'unsure', heardMs: 10_000, interrupted: true },
   },
+  'lost after we gave up ringing': {
+    story: [
+      [0, { type: 'ringing' }],
+      [30_000, timer('ring')],
+      [35_000, { type: 'lost', until: 35_000 }],
+    ],
+    expected: { outcome: 'no_answer', interrupted: false },
+  },
   'lost after the message': {
     story: [...answered, [16_000, finished(1)], [17_000, { type: 'lost', until: 17_000 }]],
     expected: { outcome: 'unsure', interrupted: false },
