@@ -44,15 +44,16 @@ const DEEPEST_CAUSE = 5;
 
 // Not pino's own: that one copies every property, and PostgreSQL's `detail` repeats the row's values.
 function describeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return typeof error;
-  const { code } = error as { code?: unknown };
+  if (typeof error !== 'object' || error === null) return String(error);
+  // Not every library emits instances of Error: pg-boss copies one into a plain object.
+  const { code, message, stack, cause } = error as Partial<Error> & { code?: unknown };
   return {
-    type: error.name,
+    // The `name` of anything else may be a person's.
+    type: error instanceof Error ? error.name : (error.constructor?.name ?? 'object'),
     code,
-    message: error.message,
-    stack: error.stack,
-    ...(error.cause !== undefined &&
-      depth < DEEPEST_CAUSE && { cause: describeError(error.cause, depth + 1) }),
+    message: typeof message === 'string' ? message : undefined,
+    stack,
+    ...(cause !== undefined && depth < DEEPEST_CAUSE && { cause: describeError(cause, depth + 1) }),
   };
 }
 

@@ -14,25 +14,27 @@ import { isAnalyticsBlock, openSipCapture } from './ari/sip-capture.ts';
 import { systemClock } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { type Dialer, startDialer } from './dialer/dialer.ts';
-import { ROLES, type Role } from './domain/terms.ts';
+import { CATEGORIES, ROLES, type Role } from './domain/terms.ts';
 import { RollcallError, toRollcallError } from './errors.ts';
 import { importFile } from './imports/import-file.ts';
-import { startJobs } from './jobs/jobs.ts';
+import { type Jobs, startJobs } from './jobs/jobs.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { createEspeak } from './speech/espeak.ts';
 import { createFlite } from './speech/flite.ts';
 import { createRenderer, soundPath } from './speech/renderer.ts';
 import { loadTemplates } from './speech/templates.ts';
-import { type Database, isConnectionError, openDatabase } from './store/db.ts';
+import { type Database, isTransient, openDatabase } from './store/db.ts';
 import { createKey } from './store/keys.ts';
 import { createLedger } from './store/ledger.ts';
-import { queueDepth } from './store/metrics.ts';
+import { callsByOutcome, queueDepth } from './store/metrics.ts';
 import { migrate } from './store/migrate.ts';
-import { listenForDialer } from './store/notify.ts';
+import { type Listener, listenForDialer, listenForJobs, wakeJobs } from './store/notify.ts';
 
 /** How long a starting engine waits for a database that is starting as well. */
 const DATABASE_WAIT_MS = 30_000;
+const DIALER_CONNECTIONS = 4;
+const DAY_MS = 24 * 3_600_000;
 
 async function main(): Promise<void> {
   const [command, ...rest] = process.argv.slice(2);
@@ -63,9 +65,13 @@ async function startEngine(config: Config, log: Log): Promise<{ stop(): Promise<
   const db = openDatabase(config.databaseUrl, { onError });
   await prepareDatabase(db, config, log);
   const metrics = createMetrics();
-  metrics.onScrape(() => queueDepth(db));
+  metrics.onScrape({
+    categories: CATEGORIES,
+    queue: () => queueDepth(db),
+    outcomes: () => callsByOutcome(db, { since: new Date(clock.now().getTime() - DAY_MS) }),
+  });
 
-  const dialer = config.roles.has('dialer') ? await startDialing(config, db, log, metrics) : undefined;
+  let dialer: Dialling | undefined;
   const templates = await loadTemplates(config.promptsDirectory);
   const rendering = new AbortController();
   const jobs = config.roles.has('jobs')
@@ -83,6 +89,8 @@ async function startEngine(config: Config, log: Log): Promise<{ stop(): Promise<
         templates,
       })
     : undefined;
+  const wakes = jobs && hearWakes(jobs, config, log);
+  const work = jobs ?? elsewhere(db, log);
   const api = config.roles.has('api')
     ? await createApi({
         db,
@@ -92,16 +100,17 @@ async function startEngine(config: Config, log: Log): Promise<{ stop(): Promise<
         importLimitBytes: config.http.importLimitBytes,
         templates,
         importFile: (request) => importFile(db, { ...request, log }),
-        // Without the jobs role in this process, the jobs process finds the work at its next sweep.
-        broadcastCreated: async (id) => jobs?.prepare(id),
-        scheduleChanged: async () => jobs?.scheduleChanged(),
-        readiness: () => readiness(db, dialer?.dialer),
+        broadcastCreated: (id) => work.prepare(id),
+        scheduleChanged: () => work.scheduleChanged(),
+        readiness: () => readiness(db, config, dialer?.dialer),
       })
     : undefined;
   if (api !== undefined) {
     const address = await api.listen(config.http);
     log.info({ address, docs: `${address}/docs` }, 'API is listening');
   }
+  // Last: it takes the Stasis application away from an engine that runs, and all else that can fail has not.
+  if (config.roles.has('dialer')) dialer = await startDialling(config, log, metrics);
   log.info({ roles: [...config.roles] }, 'Rollcall is running');
 
   return {
@@ -110,18 +119,31 @@ async function startEngine(config: Config, log: Log): Promise<{ stop(): Promise<
       await api?.close();
       // A message that is half spoken is spoken again after the next start.
       rendering.abort();
-      await Promise.all([dialer?.stop(), jobs?.stop()]);
+      for (const result of await Promise.allSettled([dialer?.stop(), jobs?.stop(), wakes?.end()])) {
+        if (result.status === 'rejected') log.error({ err: result.reason }, 'a part did not stop well');
+      }
       await db.end();
     },
   };
 }
 
-async function startDialing(
+interface Dialling {
+  dialer: Dialer;
+  stop(): Promise<void>;
+}
+
+/** The dialer with what only it needs: its own connections, so that no report can make a parent wait. */
+async function startDialling(
   config: Config,
-  db: Database,
   log: Log,
   metrics: ReturnType<typeof createMetrics>,
-) {
+): Promise<Dialling> {
+  const db = openDatabase(config.databaseUrl, {
+    max: DIALER_CONNECTIONS,
+    application: 'rollcall-dialer',
+    queryTimeoutMs: 10_000,
+    onError: (error) => log.warn({ err: error }, 'database connection lost'),
+  });
   const capture =
     config.sipCapture &&
     (await openSipCapture(config.sipCapture, systemClock.monotonic, (error) =>
@@ -134,7 +156,7 @@ async function startDialing(
     log,
     metrics: metrics.dialer,
     node: config.nodeName,
-    isConnectionError,
+    isTransient,
     soundPathOf: (hash) => soundPath(config.sounds.asteriskDirectory, hash),
     inviteSeen: (sipCallId) => capture?.inviteSeen(sipCallId) ?? Promise.resolve(),
     isBlocked: (sipCallId) => isAnalyticsBlock(capture?.reasonOf(sipCallId) ?? ''),
@@ -145,11 +167,31 @@ async function startDialing(
   return {
     dialer,
     stop: async () => {
-      await listener.end();
       await dialer.drain(config.shutdownGraceMs);
+      await listener.end();
       await capture?.close();
+      await db.end();
     },
   };
+}
+
+/** Takes the work that an API in another process has for the jobs of this one. */
+function hearWakes(jobs: Jobs, config: Config, log: Log): Listener {
+  return listenForJobs(
+    config.databaseUrl,
+    // Neither rejects.
+    (broadcast) => void (broadcast === undefined ? jobs.scheduleChanged() : jobs.prepare(broadcast)),
+    (error) => log.warn({ err: error }, 'the connection that hears of new work was lost'),
+  );
+}
+
+/** The jobs of another process: told at once, and if that fails it finds the work at its next tick. */
+function elsewhere(db: Database, log: Log): Pick<Jobs, 'prepare' | 'scheduleChanged'> {
+  const wake = (broadcast?: string) =>
+    wakeJobs(db, broadcast).catch((error: unknown) =>
+      log.warn({ broadcast, err: error }, 'the jobs process was not told; its tick will find the work'),
+    );
+  return { prepare: (id) => wake(id), scheduleChanged: () => wake() };
 }
 
 /** Waits for the database and brings its schema up to date. */
@@ -161,19 +203,23 @@ async function prepareDatabase(db: Database, config: Config, log: Log): Promise<
       if (applied.length > 0) log.info({ migrations: applied }, 'database brought up to date');
       return;
     } catch (error) {
-      if (!isConnectionError(error) || Date.now() > deadline) throw error;
+      if (!isTransient(error) || Date.now() > deadline) throw error;
       log.warn({ err: error }, 'waiting for the database');
       await systemClock.sleep(250);
     }
   }
 }
 
-async function readiness(db: Database, dialer: Dialer | undefined): Promise<Record<string, true | string>> {
+async function readiness(
+  db: Database,
+  config: Config,
+  dialer: Dialer | undefined,
+): Promise<Record<string, true | string>> {
   const database = await db.query('select 1').then(
     () => true as const,
     (error: Error) => error.message,
   );
-  return { database, ...(dialer === undefined ? {} : { dialer: dialer.status() }) };
+  return { database, ...(config.roles.has('dialer') && { dialer: dialer?.status() ?? 'starting' }) };
 }
 
 async function printNewKey(config: Config, log: Log, [name, role]: string[]): Promise<void> {

@@ -4,9 +4,19 @@ import type { DialerMetrics } from './dialer/interfaces.ts';
 export interface EngineMetrics {
   registry: Registry;
   dialer: DialerMetrics;
-  /** Replaces the gauge of queued calls; asked at each scrape. */
-  onScrape(readQueue: () => Promise<{ category: string; state: string; calls: number }[]>): void;
+  /** Adds the gauges that are read from the ledger at each scrape; to be called once. */
+  onScrape(ledger: LedgerCounts): void;
 }
+
+export interface LedgerCounts {
+  /** Those whose queue is shown as 0 while it is empty, so that an alert on it has something to compare. */
+  categories: readonly string[];
+  queue(): Promise<{ category: string; state: string; calls: number }[]>;
+  /** Calls that are done, of the broadcasts of the last 24 hours. */
+  outcomes(): Promise<{ category: string; outcome: string; calls: number }[]>;
+}
+
+const QUEUE_STATES = ['planned', 'ready'];
 
 /** Prometheus metrics of the engine, with those of the process (event-loop delay, memory, CPU). */
 export function createMetrics(): EngineMetrics {
@@ -67,15 +77,29 @@ export function createMetrics(): EngineMetrics {
       strayEvent: (type) => stray.inc({ type }),
       telephony: (connected) => up.set(Number(connected)),
     },
-    onScrape(readQueue) {
+    onScrape({ categories, queue, outcomes }) {
       new Gauge({
         name: 'rollcall_queue_calls',
-        help: 'Calls that are not over, by category and state',
+        help: 'Calls that wait for their audio (planned) or for a permit or retry (ready), by category',
         labelNames: ['category', 'state'],
         registers,
         async collect() {
+          const found = await queue();
           this.reset();
-          for (const { category, state, calls } of await readQueue()) this.set({ category, state }, calls);
+          for (const category of categories)
+            for (const state of QUEUE_STATES) this.set({ category, state }, 0);
+          for (const { category, state, calls } of found) this.set({ category, state }, calls);
+        },
+      });
+      new Gauge({
+        name: 'rollcall_calls',
+        help: 'Calls that are done, by category and outcome, of the broadcasts created in the last 24 hours',
+        labelNames: ['category', 'outcome'],
+        registers,
+        async collect() {
+          const found = await outcomes();
+          this.reset();
+          for (const { category, outcome, calls } of found) this.set({ category, outcome }, calls);
         },
       });
     },

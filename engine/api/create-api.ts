@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fastify, { LogController } from 'fastify';
-import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { serializerCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import { authenticate } from './authentication.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { describeApi } from './documentation.ts';
@@ -18,6 +18,7 @@ import { promptRoutes } from './routes/prompts.ts';
 import { reportRoutes } from './routes/reports.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
 import { trunkRoutes } from './routes/trunks.ts';
+import { validatorCompiler } from './validation.ts';
 
 const BODY_LIMIT_BYTES = 1024 * 1024;
 // Node's own limit for a whole request is 5 minutes; a large import over a school's line may take longer.

@@ -31,6 +31,7 @@ const STREAMED_BODIES: Readonly<Record<string, object>> = {
           type: 'object',
           required: ['file'],
           properties: { file: { ...FILE, contentMediaType: 'text/csv' } },
+          examples: [{ file: FILE_EXAMPLE }],
         },
       },
     },
@@ -60,13 +61,36 @@ export async function describeApi(app: Api): Promise<void> {
           operationId: operationId(method, url),
           ...(!isPublic(url) && { security: [{ key: [] }] }),
           ...(STREAMED_BODIES[url] && method === 'POST' && { body: STREAMED_BODIES[url] }),
-          response: { ...(response as object), default: PROBLEM },
+          response: { ...describeResponses(response as Record<string, object>), default: PROBLEM },
         },
       };
     },
     transformObject: jsonSchemaTransformObject,
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list' } });
+  // BaseLayout has no top bar, and so no logo of Fastify's.
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: { docExpansion: 'list', layout: 'BaseLayout' },
+  });
+}
+
+const RESPONSES: Readonly<Record<string, string>> = {
+  200: 'What was asked for',
+  201: 'Made, as it is now',
+  202: 'Accepted',
+  204: 'Done; there is nothing to say',
+};
+
+/** Each response says something, where its route has no words of its own for it. */
+function describeResponses(responses: Record<string, object>): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(responses).map(([status, response]) => [
+      status,
+      'description' in response
+        ? response
+        : { ...response, 'x-response-description': RESPONSES[status] ?? 'Success' },
+    ]),
+  );
 }
 
 const operationId = (method: string, url: string): string =>

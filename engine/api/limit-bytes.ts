@@ -31,7 +31,19 @@ export function malformedUpload(cause: unknown): RollcallError {
 }
 
 export function tooLarge(limit: number): RollcallError {
-  return new RollcallError('BODY_TOO_LARGE', `the file is larger than ${limit} bytes; send it in parts`, {
-    details: { limit },
-  });
+  return new RollcallError(
+    'BODY_TOO_LARGE',
+    `the body may have at most ${sizeOf(limit)}; send the file in parts`,
+    {
+      details: { limit },
+    },
+  );
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** `256 MiB`, rounded down. */
+export function sizeOf(bytes: number): string {
+  return bytes < MIB ? `${Math.floor(bytes / KIB)} KiB` : `${Math.floor(bytes / MIB)} MiB`;
 }

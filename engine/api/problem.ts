@@ -2,9 +2,10 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type ErrorCode, RollcallError } from '../errors.ts';
-import { isConnectionError } from '../store/db.ts';
+import { isTransient } from '../store/db.ts';
 import type { Rejection } from '../store/imports.ts';
 import type { Api } from './deps.ts';
+import { sizeOf } from './limit-bytes.ts';
 
 /** RFC 9457. `code` is stable and may be matched; `detail` is for people. */
 export const problemSchema = z
@@ -65,8 +66,10 @@ export function answerErrors(app: Api): void {
     });
   });
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const answer = answerTo(error);
-    if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, 'request failed');
+    const answer = answerTo(error, request);
+    // What is not ready is logged where it is found, once for many probes.
+    if (answer.status >= 500 && answer.code !== 'NOT_READY')
+      request.log.error({ err: error, code: answer.code }, 'request failed');
     if (answer.code === 'UNAUTHENTICATED') reply.header('www-authenticate', 'Bearer realm="rollcall"');
     // The rest of the body is on its way, and nobody will read it.
     if (answer.status === 413) reply.header('connection', 'close');
@@ -94,7 +97,7 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
 };
 const STATUS_OF: Partial<Record<ErrorCode, number>> = { MEDIA_TYPE_UNSUPPORTED: 415 };
 
-function answerTo(error: FastifyError): Answer {
+function answerTo(error: FastifyError, request: FastifyRequest): Answer {
   if (error instanceof RollcallError) {
     const { code, status, message, details } = error;
     // Its text may hold what only the log should: paths, statements.
@@ -109,7 +112,7 @@ function answerTo(error: FastifyError): Answer {
       detail: 'the request is not valid; see errors',
       errors: error.validation.flatMap((issue) => entriesOf(issue, error.validationContext ?? 'body')),
     };
-  if (isConnectionError(error))
+  if (isTransient(error))
     return {
       status: 503,
       code: 'STORE_UNAVAILABLE',
@@ -124,7 +127,18 @@ function answerTo(error: FastifyError): Answer {
   const status = error.statusCode ?? 500;
   if (status >= 500 || status < 400) return unexpected();
   const code = BY_STATUS[status] ?? 'INPUT_INVALID';
-  return { status: STATUS_OF[code] ?? status, code, detail: error.message };
+  return { status: STATUS_OF[code] ?? status, code, detail: refusal(error, code, request) };
+}
+
+const BODY_TYPES = ['application/json', 'text/csv', 'multipart/form-data'];
+
+/** Fastify's refusal of a body, with what would be accepted. */
+function refusal(error: FastifyError, code: ErrorCode, { routeOptions, server }: FastifyRequest): string {
+  if (code === 'BODY_TOO_LARGE' && routeOptions.bodyLimit !== undefined)
+    return `the body may have at most ${sizeOf(routeOptions.bodyLimit)}`;
+  if (code === 'MEDIA_TYPE_UNSUPPORTED' && error.statusCode === 415)
+    return `send the body as ${BODY_TYPES.filter((type) => server.hasContentTypeParser(type)).join(' or ')}`;
+  return error.message;
 }
 
 function rejectionsOf(rejections: unknown): FieldError[] | undefined {

@@ -1,14 +1,15 @@
 import type { Clock } from '../clock.ts';
 import { isOver } from '../domain/broadcast-state.ts';
 import type { Progress } from '../store/calls.ts';
-import { isConnectionError } from '../store/db.ts';
+import { isTransient } from '../store/db.ts';
 
 const TICK_MS = 1_000;
 const HEARTBEAT_MS = 15_000;
 
 /**
  * Server-sent events of a broadcast: `progress` when something changed, a comment after 15 s of silence so
- * that proxies keep the connection, and `done` at the end. Returns when `signal` aborts. A database that
+ * that proxies keep the connection, and `done` at the end. An estimate that moved is told only instead of the
+ * comment: it moves each second, and its reader can count down. Returns when `signal` aborts. A database that
  * cannot be reached is silence, not the end.
  */
 export async function* progressEvents(
@@ -18,15 +19,19 @@ export async function* progressEvents(
   signal: AbortSignal,
 ): AsyncGenerator<string, void, undefined> {
   let sent = '';
+  let told = '';
   let sentAt = clock.monotonic();
   let progress: Progress | undefined = first;
   while (!signal.aborted) {
     if (progress !== undefined) {
       const data = JSON.stringify(progress);
+      const facts = factsOf(progress);
       const over = hasEnded(progress);
-      if (over || data !== sent) {
+      const silent = clock.monotonic() - sentAt >= HEARTBEAT_MS;
+      if (over || facts !== told || (silent && data !== sent)) {
         yield `event: ${over ? 'done' : 'progress'}\ndata: ${data}\n\n`;
         sent = data;
+        told = facts;
         sentAt = clock.monotonic();
       }
       if (over) return;
@@ -45,9 +50,14 @@ async function readOrNothing(read: () => Promise<Progress | undefined>): Promise
   try {
     return await read();
   } catch (error) {
-    if (isConnectionError(error)) return undefined;
+    if (isTransient(error)) return undefined;
     throw error;
   }
+}
+
+/** All but the estimate's value; that there is one counts. */
+function factsOf({ secondsLeft, ...rest }: Progress): string {
+  return JSON.stringify({ ...rest, known: secondsLeft !== null });
 }
 
 /** A stopped broadcast has ended when the calls that were under way have. */

@@ -8,8 +8,9 @@ const PROBES = new Set(['/healthz', '/readyz', '/metrics']);
 export function logRequests(app: Api): void {
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? '(none)';
-    // Every few seconds, by machines: of no interest while all is well.
-    const level = PROBES.has(route) && reply.statusCode < 400 ? 'debug' : 'info';
+    // Every few seconds, by machines: of no interest while all is well, and /readyz itself says when it is not.
+    const expected = reply.statusCode < 400 || (route === '/readyz' && reply.statusCode === 503);
+    const level = PROBES.has(route) && expected ? 'debug' : 'info';
     request.log[level](
       {
         method: request.method,

@@ -5,6 +5,7 @@ import { RollcallError } from '../errors.ts';
 /** Asterisk answers pings; a peer that is silent for longer than this is gone, though no FIN came. */
 const PING_EVERY_MS = 2_000;
 const SILENT_LIMIT_MS = 6_000;
+const CLOSE_LIMIT_MS = 1_000;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 2_000;
 
@@ -39,8 +40,13 @@ export function openAriSocket(
 
   const connectOnce = async (): Promise<void> => {
     await handlers.prepare();
+    closing.signal.throwIfAborted();
     const socket = new WebSocket(address, { headers, handshakeTimeout: 3_000, perMessageDeflate: false });
-    const onAbort = () => socket.close();
+    const onAbort = () => {
+      socket.close();
+      // ws itself waits 30 s for a peer that does not say goodbye.
+      setTimeout(() => socket.terminate(), CLOSE_LIMIT_MS).unref();
+    };
     closing.signal.addEventListener('abort', onAbort, { once: true });
     try {
       await runUntilClosed(socket, clock, handlers);

@@ -1,10 +1,11 @@
+import type { Channel } from '../ari/client.ts';
 import type { Clock } from '../clock.ts';
 import { mayCall } from '../domain/delivery-window.ts';
-import type { Claim } from '../domain/ledger.ts';
+import type { Claim, OpenAttempt } from '../domain/ledger.ts';
 import type { Policy } from '../domain/policy.ts';
 import { toRollcallError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { ConnectTelephony, DialerMetrics, IsConnectionError, Ledger, Telephony } from './interfaces.ts';
+import type { ConnectTelephony, DialerMetrics, IsTransient, Ledger, Telephony } from './interfaces.ts';
 import { createLedgerWriter } from './ledger-writer.ts';
 import { createLine, type Line } from './line.ts';
 import { type CallDependencies, createLiveCall, type LiveCall, limitsOf, NEVER_SENT } from './live-call.ts';
@@ -20,7 +21,7 @@ export interface DialerOptions {
   metrics: DialerMetrics;
   /** The Asterisk node's name in the ledger. */
   node: string;
-  isConnectionError: IsConnectionError;
+  isTransient: IsTransient;
   /** Path of a prompt's audio as Asterisk sees it, without extension. */
   soundPathOf: (promptHash: string) => string;
   /** Resolves when the INVITE with this SIP Call-ID has left; at once where that cannot be seen. */
@@ -44,16 +45,21 @@ export interface Dialer {
 /** At least this often the loop looks for retries that came due, expired calls and changed settings. */
 const TURN_MS = 1_000;
 const TROUBLE_MS = 250;
+/** At a shutdown: how long calls that we hang up may take to end, and the last results to be written. */
+const HANG_UP_MS = 3_000;
+const LAST_WRITES_MS = 10_000;
 
 /** Starts the dialer: permits, claim, originate, session, outcome, for one Asterisk node. */
 export function startDialer(options: DialerOptions): Dialer {
-  const { ledger, clock, metrics, node, isConnectionError } = options;
+  const { ledger, clock, metrics, node, isTransient } = options;
   const log = options.log.child({ node });
   const now = () => clock.monotonic();
   const waker = createWaker();
-  const writer = createLedgerWriter(ledger, { log, isConnectionError });
+  const writer = createLedgerWriter(ledger, { log, isTransient });
   const calls = new Map<string, LiveCall>();
   const lines = new Map<string, Line>();
+  /** Trunks that refused us, with the reason, until that is in the ledger. */
+  const refusals = new Map<string, string>();
 
   let settings: { policy: Policy; zones: string[]; country: string } | undefined;
   let asteriskStartedAt = 0;
@@ -86,6 +92,9 @@ export function startDialer(options: DialerOptions): Dialer {
     onReplaced: () => {
       replaced = true;
       holdAll();
+      // They are the other engine's calls now: our timers and results would only disturb it.
+      for (const call of calls.values()) call.forget();
+      calls.clear();
       log.fatal('another engine took over this Stasis application: this one places no more calls');
     },
     onStray: (event) => {
@@ -98,7 +107,7 @@ export function startDialer(options: DialerOptions): Dialer {
   const holdAll = (): void => {
     for (const line of lines.values()) {
       line.hold();
-      for (const call of line.clear()) call.release();
+      line.giveBackQueue();
     }
   };
 
@@ -124,14 +133,21 @@ export function startDialer(options: DialerOptions): Dialer {
     const line = lines.get(trunkId);
     if (line === undefined || !line.trunk.active) return;
     line.update({ ...line.trunk, active: false });
-    for (const call of line.clear()) call.release();
+    refusals.set(trunkId, `the carrier answered ${sipCode}: check the trunk's credentials and address`);
     log.error(
       { trunk: line.trunk.name, sipCode },
       'the trunk refuses us: stopped until it is set active again',
     );
-    ledger
-      .refuseTrunk(trunkId, `the carrier answered ${sipCode}: check the trunk's credentials and address`)
-      .catch((error) => log.error({ err: toRollcallError(error) }, 'could not store that the trunk stopped'));
+    woken = true;
+    waker.wake();
+  };
+
+  /** Writes down which trunks refused us; until the ledger shows it, what it says of them is old. */
+  const storeRefusals = async (): Promise<void> => {
+    for (const [trunkId, reason] of refusals) {
+      await ledger.refuseTrunk(trunkId, reason);
+      refusals.delete(trunkId);
+    }
   };
 
   const place = (claim: Claim, line: Line): void => {
@@ -142,12 +158,13 @@ export function startDialer(options: DialerOptions): Dialer {
   };
 
   const loadSettings = async (): Promise<void> => {
+    await storeRefusals();
     const [trunks, rules, zones] = await Promise.all([ledger.trunks(), ledger.rules(), ledger.zones()]);
     settings = { ...rules, zones };
     for (const trunk of trunks) {
       const line = lines.get(trunk.id);
       if (line !== undefined) {
-        line.update(trunk);
+        line.update({ ...trunk, active: trunk.active && !refusals.has(trunk.id) });
         continue;
       }
       // What a process before us sent counts against the cap as well.
@@ -165,41 +182,56 @@ export function startDialer(options: DialerOptions): Dialer {
     }
   };
 
+  /** See reconcile.ts for why it goes in this order. */
   const reconcile = async (): Promise<void> => {
     // Set first: a connection that comes anew in the meantime asks for another round.
     mustReconcile = false;
     holdAll();
-    await writer.flush();
+    const refused = refusedAt;
+    const sentCalls = [...calls.values()].filter((call) => call.sent);
     const channels = new Map((await telephony.channels()).map((channel) => [channel.id, channel]));
-    const moment: Moment = { wall: clock.now().getTime(), mono: now(), asteriskStartedAt, refusedAt };
-    await reconcileLive(calls.values(), channels, telephony, moment, log);
+    const gap: Moment = { wall: clock.now().getTime(), mono: now(), asteriskStartedAt, refusedAt: refused };
+    await reconcileLive(sentCalls, channels, telephony, gap, log);
+
+    const ours = new Set(calls.keys());
     await writer.flush();
     const open = await ledger.openAttempts(node);
+    const moment: Moment = { ...gap, wall: clock.now().getTime(), mono: now() };
     for (const attempt of open) {
-      if (calls.has(attempt.attemptId)) continue;
-      const line = lines.get(attempt.trunkId);
-      if (line === undefined) continue;
-      const channel = channels.get(attempt.attemptId);
-      if (channel === undefined && attempt.state === 'claimed' && reconciledOnce) {
-        // Claimed by this process, which has no such call: the claim's reply was lost, nothing was sent.
-        writer.ended({ attemptId: attempt.attemptId, ...NEVER_SENT });
-        continue;
-      }
-      const deps = dependencies();
-      const { step, lostUntil } = await resumeAttempt(attempt, channel, telephony, deps.policy, moment);
-      if (channel !== undefined) await telephony.subscribe(attempt.attemptId);
-      line.adopt();
-      const call = createLiveCall(attempt, line, step, deps, { alreadySent: true });
-      calls.set(attempt.attemptId, call);
-      log.warn({ attempt: attempt.attemptId, alive: channel !== undefined }, 'attempt of an earlier run');
-      if (lostUntil !== undefined) call.feed({ type: 'lost', until: lostUntil });
+      if (!ours.has(attempt.attemptId)) await takeOver(attempt, channels.get(attempt.attemptId), moment);
     }
     const known = new Set(open.map(({ attemptId }) => attemptId));
-    await hangUpStrangers(channels, (id) => known.has(id) || calls.has(id), telephony, log);
+    const isKnown = (id: string) => known.has(id) || ours.has(id);
+    await hangUpStrangers(channels, isKnown, telephony, log);
     await writer.flush();
-    for (const line of lines.values()) line.unhold();
+
+    if (mustReconcile || !telephony.connected) return;
     refusedAt = undefined;
     reconciledOnce = true;
+    for (const line of lines.values()) line.unhold();
+  };
+
+  /** An open attempt that we have no call for. */
+  const takeOver = async (
+    attempt: OpenAttempt,
+    listed: Channel | undefined,
+    moment: Moment,
+  ): Promise<void> => {
+    const line = lines.get(attempt.trunkId);
+    if (line === undefined) return;
+    if (listed === undefined && attempt.state === 'claimed' && reconciledOnce) {
+      // Claimed by this process, which has no such call: the claim's reply was lost, nothing was sent.
+      writer.ended({ attemptId: attempt.attemptId, ...NEVER_SENT });
+      return;
+    }
+    const deps = dependencies();
+    const resumed = await resumeAttempt(attempt, listed, telephony, deps.policy, moment);
+    line.adopt();
+    const call = createLiveCall(attempt, line, resumed.step, deps, { alreadySent: true });
+    calls.set(attempt.attemptId, call);
+    log.warn({ attempt: attempt.attemptId, alive: resumed.alive }, 'attempt of an earlier run');
+    for (const event of resumed.missed) call.handle(event);
+    if (resumed.lostUntil !== undefined) call.feed({ type: 'lost', until: resumed.lostUntil });
   };
 
   /** Settings and the ledger's own chores: once a second, and when somebody woke us from outside. */
@@ -218,9 +250,14 @@ export function startDialer(options: DialerOptions): Dialer {
       trouble = `no connection to Asterisk: ${downBecause}`;
       return TROUBLE_MS;
     }
+    if (replaced) {
+      trouble =
+        'another engine uses the same Stasis application: stop one of the two, and start this one again';
+      return TURN_MS;
+    }
     if (mustReconcile) await reconcile();
-    if (draining) return 0;
-    trouble = replaced ? 'another engine uses the same Stasis application' : undefined;
+    if (draining || mustReconcile || !telephony.connected) return TROUBLE_MS;
+    trouble = undefined;
     let waitMs = TURN_MS;
     for (const line of lines.values()) waitMs = Math.min(waitMs, await fill(line));
     metrics.lines(
@@ -236,7 +273,7 @@ export function startDialer(options: DialerOptions): Dialer {
 
   /** Claims what a line has permits for; returns when to come again. */
   const fill = async (line: Line): Promise<number> => {
-    if (settings === undefined || replaced) return TURN_MS;
+    if (settings === undefined) return TURN_MS;
     const { policy, zones } = settings;
     // The clock is asked at every claim, and a claim is dialled within a fraction of a second.
     const at = clock.now();
@@ -268,7 +305,7 @@ export function startDialer(options: DialerOptions): Dialer {
         // A claim may have been committed although its reply was lost.
         mustReconcile = true;
         trouble = toRollcallError(error).message;
-        const level = isConnectionError(error) || toRollcallError(error).retryable ? 'warn' : 'error';
+        const level = isTransient(error) || toRollcallError(error).retryable ? 'warn' : 'error';
         log[level]({ err: toRollcallError(error) }, 'the dialer could not work');
       }
       if (!draining) await waker.wait(waitMs);
@@ -286,18 +323,21 @@ export function startDialer(options: DialerOptions): Dialer {
       draining = true;
       holdAll();
       waker.wake();
-      await running;
+      const deadline = now() + graceMs;
+      // A turn may hang on a database that is away.
+      const patience = new AbortController();
+      await Promise.race([running, clock.sleep(graceMs, patience.signal).catch(() => undefined)]);
+      patience.abort();
       // A claim that was under way has come in since.
       holdAll();
-      const deadline = now() + graceMs;
       while (calls.size > 0 && now() < deadline) await clock.sleep(50);
-      const left = [...calls.values()];
-      for (const call of left) call.feed({ type: 'abandon' });
-      const hangups = left.map((call) => telephony.hangup(call.claim.attemptId));
-      for (const result of await Promise.allSettled(hangups)) {
-        if (result.status === 'rejected') log.warn({ err: toRollcallError(result.reason) }, 'hang-up failed');
-      }
-      await writer.flush();
+      for (const call of calls.values()) call.feed({ type: 'abandon' });
+      const hungUpBy = now() + HANG_UP_MS;
+      while (calls.size > 0 && now() < hungUpBy) await clock.sleep(20);
+      const written = await writer.flush(LAST_WRITES_MS);
+      // What is open still is not lost: the next start finds it in the ledger.
+      if (calls.size > 0 || !written) log.warn({ calls: calls.size, written }, 'stopping with open attempts');
+      for (const call of calls.values()) call.forget();
       await telephony.close();
     },
   };

@@ -35,4 +35,4 @@ export interface DialerMetrics {
 }
 
 /** True for an error after which the same statement may succeed later, and may already have. */
-export type IsConnectionError = (error: unknown) => boolean;
+export type IsTransient = (error: unknown) => boolean;

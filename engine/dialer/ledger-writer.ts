@@ -1,7 +1,7 @@
 import type { AttemptEnd } from '../domain/ledger.ts';
 import { toRollcallError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { IsConnectionError, Ledger } from './interfaces.ts';
+import type { IsTransient, Ledger } from './interfaces.ts';
 
 /** Facts of many calls share one statement. Short against the pause after an answer, which waits for it. */
 const FLUSH_MS = 15;
@@ -13,8 +13,11 @@ export interface LedgerWriter {
   /** Resolves when the answer is committed: only then may the message start. */
   answered(attemptId: string): Promise<void>;
   ended(end: AttemptEnd): void;
-  /** Resolves when all that was handed in until now is committed or has been given up (and logged). */
-  flush(): Promise<void>;
+  /**
+   * Resolves when nothing waits any more: all is committed, or has been given up and logged. With a limit, also
+   * after so many ms; true if nothing was left.
+   */
+  flush(limitMs?: number): Promise<boolean>;
 }
 
 interface Batch {
@@ -32,7 +35,7 @@ const emptyBatch = (): Batch => ({ placed: [], answered: [], ended: [] });
  */
 export function createLedgerWriter(
   ledger: Ledger,
-  { log, isConnectionError }: { log: Log; isConnectionError: IsConnectionError },
+  { log, isTransient }: { log: Log; isTransient: IsTransient },
 ): LedgerWriter {
   let waiting = emptyBatch();
   let writing: Promise<void> | undefined;
@@ -43,7 +46,7 @@ export function createLedgerWriter(
         await write();
         return true;
       } catch (error) {
-        const connection = isConnectionError(error);
+        const connection = isTransient(error);
         log[connection ? 'warn' : 'error']({ err: toRollcallError(error), what }, 'ledger write failed');
         if (!connection) return false;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -68,7 +71,7 @@ export function createLedgerWriter(
         await ledger.markAnswered(answers.map(({ attemptId }) => attemptId));
         for (const { resolve } of answers) resolve();
       });
-      await persistAll('ended', batch.ended, (ends) => ledger.endAttempts(ends));
+      await persistAll('ended', firstOfEach(batch.ended), (ends) => ledger.endAttempts(ends));
     }
   };
   const schedule = () => {
@@ -90,8 +93,22 @@ export function createLedgerWriter(
       waiting.ended.push(end);
       schedule();
     },
-    async flush() {
-      while (writing !== undefined) await writing;
+    async flush(limitMs = Number.POSITIVE_INFINITY) {
+      const deadline = performance.now() + limitMs;
+      while (writing !== undefined && performance.now() < deadline) {
+        const left = Math.min(deadline - performance.now(), LONGEST_TIMER_MS);
+        await Promise.race([writing, new Promise((resolve) => setTimeout(resolve, left).unref())]);
+      }
+      return writing === undefined;
     },
   };
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** An attempt ends once: of two ends in one statement PostgreSQL would take either. */
+function firstOfEach(ends: AttemptEnd[]): AttemptEnd[] {
+  const seen = new Map<string, AttemptEnd>();
+  for (const end of ends) if (!seen.has(end.attemptId)) seen.set(end.attemptId, end);
+  return [...seen.values()];
 }

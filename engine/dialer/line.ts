@@ -7,12 +7,15 @@ import { createThrottle } from '../domain/throttle.ts';
  */
 const HORIZON_MS = 100;
 
+/** What waits longer than this for its permit, behind a slow Asterisk or a lowered rate, is claimed anew. */
+const QUEUE_LIMIT_MS = 1_000;
+
 /** A claimed call that waits for its turn on the wire. */
 export interface QueuedCall {
   /** Sends the INVITE; resolves when it has left, or is known never to leave. Must not reject. */
   send(): Promise<void>;
   /** The call will not be sent; gives back its claim. */
-  release(): void;
+  giveBack(): void;
 }
 
 /** A trunk at work: its throttle, its channels and the calls that wait for the next permit. */
@@ -28,13 +31,13 @@ export interface Line {
   enqueue(call: QueuedCall): void;
   /** Takes a channel for a call that is already on the wire. */
   adopt(): void;
-  /** Gives back a channel. */
-  release(): void;
+  /** A call is over: its channel is free again. */
+  freeChannel(): void;
   /** No INVITE leaves until `unhold`. */
   hold(): void;
   unhold(): void;
-  /** Takes the calls that were not sent out of the queue; their channels are free again. */
-  clear(): QueuedCall[];
+  /** Gives back the claims of the calls that were not sent; their channels are free again. */
+  giveBackQueue(): void;
 }
 
 /** Makes a line. `sentAt`: monotonic times of INVITEs that another process sent on this trunk just now. */
@@ -42,10 +45,10 @@ export function createLine(
   initial: TrunkLine,
   now: () => number,
   sentAt: readonly number[],
-  onRelease: () => void,
+  onFree: () => void,
 ): Line {
   const throttle = createThrottle(initial.callsPerSecond, sentAt);
-  let queue: QueuedCall[] = [];
+  let queue: { call: QueuedCall; since: number }[] = [];
   let trunk = initial;
   let inUse = 0;
   let held = false;
@@ -60,9 +63,16 @@ export function createLine(
         timer = setTimeout(pump, Math.ceil(wait));
         return;
       }
-      const call = queue.shift();
+      const next = queue.shift();
+      if (next === undefined) return;
+      if (time - next.since > QUEUE_LIMIT_MS) {
+        // Claimed on a clock, a window and a broadcast that may not be true any more.
+        inUse -= 1;
+        next.call.giveBack();
+        continue;
+      }
       const left = throttle.take(time);
-      void call?.send().then(() => {
+      void next.call.send().then(() => {
         left(now());
         // The next may be allowed sooner than the timer thinks.
         clearTimeout(timer);
@@ -70,7 +80,7 @@ export function createLine(
       });
     }
   };
-  return {
+  const line: Line = {
     get trunk() {
       return trunk;
     },
@@ -80,24 +90,25 @@ export function createLine(
     update(next) {
       if (next.callsPerSecond !== trunk.callsPerSecond) throttle.setRate(next.callsPerSecond);
       trunk = next;
+      if (!trunk.active) line.giveBackQueue();
     },
     room(time) {
       if (held || !trunk.active) return 0;
       const permits = throttle.countWithin(time, HORIZON_MS) - queue.length;
       return Math.max(0, Math.min(permits, trunk.maxChannels - inUse));
     },
-    nextRoomMs: (time) => Math.max(1, throttle.nextAt(time) - time - HORIZON_MS),
+    nextRoomMs: (time) => Math.max(HORIZON_MS / 2, throttle.nextAt(time) - time - HORIZON_MS),
     enqueue(call) {
       inUse += 1;
-      queue.push(call);
+      queue.push({ call, since: now() });
       if (timer === undefined) pump();
     },
     adopt() {
       inUse += 1;
     },
-    release() {
+    freeChannel() {
       inUse -= 1;
-      onRelease();
+      onFree();
     },
     hold() {
       held = true;
@@ -108,11 +119,12 @@ export function createLine(
       held = false;
       pump();
     },
-    clear() {
+    giveBackQueue() {
       const unsent = queue;
       queue = [];
       inUse -= unsent.length;
-      return unsent;
+      for (const { call } of unsent) call.giveBack();
     },
   };
+  return line;
 }

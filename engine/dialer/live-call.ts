@@ -29,6 +29,9 @@ const WIRE_WAIT_MS = 1_000;
 /** How long the copy of a SIP response may be behind the event that it explains. */
 const REASON_WAIT_MS = 100;
 
+/** Looks at Asterisk that are due: is the channel gone, does the playback play, why was it refused. */
+type Look = 'gone' | 'playback' | 'reason';
+
 export interface CallDependencies {
   telephony: Telephony;
   writer: LedgerWriter;
@@ -55,10 +58,14 @@ export interface LiveCall {
   readonly answered: boolean;
   readonly playing: { play: number; since: number } | undefined;
   feed(event: SessionEvent): void;
+  /** Takes an event of its channel that came before it was there. */
+  handle(event: AriEvent): void;
+  /** The call is another engine's now: no timer, no event, no result of ours. */
+  forget(): void;
   /** Sends the INVITE; resolves when it has left, or is known never to leave. */
   send(): Promise<void>;
   /** Gives the claim back: its INVITE never left. */
-  release(): void;
+  giveBack(): void;
 }
 
 export const limitsOf = (claim: Claim, policy: Policy): SessionLimits => ({
@@ -87,17 +94,17 @@ export function createLiveCall(
     attempt: id,
     trunk: line.trunk.name,
   });
-  const timers = new Map<TimerName | 'check', NodeJS.Timeout>();
+  const timers = new Map<TimerName | Look, NodeJS.Timeout>();
   const startedAt = now();
   const onWire = Promise.withResolvers<void>();
   let session = step.session;
   let sent = alreadySent;
 
-  const disarm = (timer: TimerName | 'check') => {
+  const disarm = (timer: TimerName | Look) => {
     clearTimeout(timers.get(timer));
     timers.delete(timer);
   };
-  const arm = (timer: TimerName | 'check', ms: number, then: () => void) => {
+  const arm = (timer: TimerName | Look, ms: number, then: () => void) => {
     disarm(timer);
     timers.set(timer, setTimeout(then, ms));
   };
@@ -142,14 +149,26 @@ export function createLiveCall(
 
   const onPlayRefused = (play: number, error: unknown): void => {
     onUnexpected(error);
-    // Without an answer it may be playing: the end of the playback, or of the gap, will tell.
-    if (!isRollcallError(error, 'ARI_UNAVAILABLE')) feed({ type: 'playbackFinished', play, done: false });
+    if (!isRollcallError(error, 'ARI_UNAVAILABLE')) {
+      feed({ type: 'playRefused', play });
+      return;
+    }
+    // Without an answer it may be playing all the same. A call that is gone is for the next look to say.
+    arm('playback', UNCERTAIN_CHECK_MS, () => {
+      Promise.all([telephony.channel(id), telephony.playbackExists(playbackIdOf(id, play))]).then(
+        ([channel, plays]) => {
+          if (channel === undefined) arm('gone', 0, checkAlive);
+          else if (!plays) feed({ type: 'playRefused', play });
+        },
+        onUnexpected,
+      );
+    });
   };
 
   /** Again and again, until Asterisk says that the channel is gone. */
   const hangUp = (): void => {
     telephony.hangup(id).catch(onUnexpected);
-    arm('check', GONE_CHECK_MS, checkAlive);
+    arm('gone', GONE_CHECK_MS, checkAlive);
   };
 
   /** Asks Asterisk whether the channel lives; only a clear no counts. */
@@ -161,7 +180,7 @@ export function createLiveCall(
       },
       (error) => {
         onUnexpected(error);
-        arm('check', GONE_CHECK_MS, checkAlive);
+        arm('gone', GONE_CHECK_MS, checkAlive);
       },
     );
   };
@@ -174,7 +193,7 @@ export function createLiveCall(
     // by another socket and may be a moment behind.
     if (event.type === 'ChannelDestroyed' && event.tech_cause === 603) {
       const { protocol_id: sipCallId = '' } = event.channel;
-      arm('check', REASON_WAIT_MS, () =>
+      arm('reason', REASON_WAIT_MS, () =>
         feed({
           type: 'destroyed',
           sipCode: 603,
@@ -199,7 +218,7 @@ export function createLiveCall(
     log.info({ to: maskPhone(claim.phone), ...result, ...verdict, seconds }, 'attempt ended');
     deps.metrics.attemptEnded({ outcome: result.outcome, trunk: line.trunk.name, seconds });
     if (result.outcome === 'trunk_refused') deps.onTrunkRefused(claim.trunkId, result.sipCode);
-    line.release();
+    line.freeChannel();
     deps.onEnded(call);
   };
 
@@ -213,7 +232,6 @@ export function createLiveCall(
       timeoutSeconds: Math.ceil(session.limits.ringMs / 1000) + 5,
       variables: { 'TIMEOUT(absolute)': String(Math.ceil(totalLimitMs(session.limits) / 1000) + 10) },
     });
-    writer.placed(id);
   };
 
   const call: LiveCall = {
@@ -229,6 +247,11 @@ export function createLiveCall(
       return playingSince === null ? undefined : { play: plays, since: playingSince };
     },
     feed,
+    handle: onAriEvent,
+    forget() {
+      for (const timer of [...timers.keys()]) disarm(timer);
+      telephony.detach(id);
+    },
     async send() {
       for (const command of step.commands) execute(command);
       log.info({ to: maskPhone(claim.phone) }, 'INVITE');
@@ -236,7 +259,7 @@ export function createLiveCall(
         await originate();
       } catch (error) {
         log.warn({ err: toRollcallError(error) }, 'originate failed');
-        if (isRollcallError(error, 'ARI_UNAVAILABLE')) arm('check', UNCERTAIN_CHECK_MS, checkAlive);
+        if (isRollcallError(error, 'ARI_UNAVAILABLE')) arm('gone', UNCERTAIN_CHECK_MS, checkAlive);
         else feed({ type: 'refused' });
       }
       sent = true;
@@ -244,8 +267,10 @@ export function createLiveCall(
       const timer = setTimeout(onWire.resolve, WIRE_WAIT_MS);
       await onWire.promise;
       clearTimeout(timer);
+      // A stop is acknowledged when no claimed call is left: only now can its INVITE not come any more.
+      writer.placed(id);
     },
-    release() {
+    giveBack() {
       telephony.detach(id);
       writer.ended({ attemptId: id, ...NEVER_SENT });
       deps.onEnded(call);

@@ -39,6 +39,8 @@ export interface Session {
   readonly digits: string;
   /** An error of our own made the message impossible. */
   readonly faulty: boolean;
+  /** We hung up in the middle, because we are going down. */
+  readonly abandoned: boolean;
 }
 
 export type SessionEvent =
@@ -47,6 +49,8 @@ export type SessionEvent =
   | { type: 'recorded' }
   | { type: 'timer'; timer: TimerName }
   | { type: 'playbackFinished'; play: number; done: boolean }
+  /** The message was not started: nothing of it was heard. */
+  | { type: 'playRefused'; play: number }
   | { type: 'digit'; digit: string }
   | { type: 'destroyed'; sipCode: number | null; cause: number | null; analyticsBlock?: boolean }
   /** Asterisk would not place the call: nothing was sent. */
@@ -115,6 +119,7 @@ export function startSession(limits: SessionLimits): Step {
     person: false,
     digits: '',
     faulty: false,
+    abandoned: false,
   };
   return { session, commands: [{ do: 'arm', timer: 'ring', ms: limits.ringMs }] };
 }
@@ -165,6 +170,13 @@ export function advance(session: Session, event: SessionEvent, now: number): Ste
       return onTimer(session, event.timer, now);
     case 'playbackFinished':
       return onPlaybackFinished(session, event.play, event.done, now);
+    case 'playRefused':
+      return session.phase === 'playing' && event.play === session.plays
+        ? {
+            session: { ...session, playingSince: null },
+            commands: [{ do: 'arm', timer: 'fault', ms: FAULT_MS }],
+          }
+        : stay(session);
     case 'digit':
       return onDigit(session, event.digit, now);
     case 'destroyed':
@@ -174,7 +186,7 @@ export function advance(session: Session, event: SessionEvent, now: number): Ste
     case 'lost':
       return onLost(session, event.until, now);
     case 'abandon':
-      return interrupt(stopHearing(session, now));
+      return leave({ ...stopHearing(session, now), abandoned: true });
   }
 }
 
@@ -300,10 +312,7 @@ function onLost(session: Session, until: number, now: number): Step {
 }
 
 function interrupt(session: Session): Step {
-  const over = session.completed || session.confirmed;
-  return over
-    ? finish(session, { sipCode: null, cause: null })
-    : end(session, { outcome: 'interrupted', sipCode: null, cause: null, interrupted: true });
+  return end(session, { outcome: 'interrupted', sipCode: null, cause: null, interrupted: true });
 }
 
 interface Destroyed {
@@ -314,6 +323,13 @@ interface Destroyed {
 
 function finish(session: Session, { sipCode, cause, analyticsBlock = false }: Destroyed): Step {
   const { progressed, rangOut } = session;
+  if (session.abandoned && !session.completed && !session.confirmed) {
+    // It may have ended just before we hung up.
+    const perhapsAll = session.answered && session.heardMs >= session.limits.messageMs;
+    return perhapsAll
+      ? end(session, { outcome: 'unsure', sipCode: null, cause: null, interrupted: true })
+      : interrupt(session);
+  }
   const outcome = session.answered
     ? session.faulty && !session.completed
       ? 'failed'

@@ -30,8 +30,8 @@ export interface ClaimRequest {
 /** An attempt that the ledger shows as not ended. */
 export interface OpenAttempt extends Claim {
   state: Exclude<AttemptState, 'ended'>;
-  claimedAt: Date;
-  answeredAt: Date | null;
+  /** How long ago the answer was committed, in ms of the database's clock; null: not answered. */
+  answeredAgoMs: number | null;
 }
 
 /** How an attempt ended, and what follows for its call. */

@@ -52,7 +52,9 @@ export async function startJobs(deps: JobsDeps): Promise<Jobs> {
     max: 4,
   });
   // Without PostgreSQL every poll fails; the next one after it is back goes on.
-  boss.on('error', (error) => log.warn({ err: error }, 'job queue lost the database'));
+  boss.on('error', (error) =>
+    log.warn({ err: error }, 'the job queue had an error; it goes on at its next poll'),
+  );
   boss.on('warning', ({ message }) => log.warn({ reason: message }, 'job queue'));
   await boss.start();
 

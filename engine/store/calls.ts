@@ -75,7 +75,10 @@ export interface Progress {
   callsPerSecond: number;
   /** Calls that are done. */
   byOutcome: Partial<Record<Outcome, number>>;
-  /** From the rate of the last 30 seconds; null when nothing was finished in them, or nothing runs. */
+  /**
+   * From the rate of the last 30 seconds, and not before the last retry is due; null when nothing was finished
+   * in them and no retry waits, or nothing runs.
+   */
   secondsLeft: number | null;
 }
 
@@ -114,7 +117,8 @@ const RECIPIENTS = `
 const PROGRESS = `
   with counted as (
     select state, case when state = 'done' then outcome end as outcome, count(*) as calls,
-      count(*) filter (where finished_at > now() - interval '30 seconds') as recent
+      count(*) filter (where finished_at > now() - interval '30 seconds') as recent,
+      extract(epoch from max(due_at) filter (where state = 'ready') - now())::float8 as "dueInSeconds"
     from calls where broadcast_id = $1 group by 1, 2
   ), tried as (
     select count(*) filter (where attempts.state in ('claimed', 'placed')) as ringing,
@@ -135,7 +139,13 @@ interface ProgressRow {
   state: BroadcastState;
   prepared: boolean;
   runsForSeconds: number | null;
-  counted: { state: CallState; outcome: Outcome | null; calls: number; recent: number }[];
+  counted: {
+    state: CallState;
+    outcome: Outcome | null;
+    calls: number;
+    recent: number;
+    dueInSeconds: number | null;
+  }[];
   ringing: number;
   live: number;
   startedRecently: number;
@@ -196,17 +206,28 @@ export async function broadcastProgress(db: Queryable, id: string): Promise<Prog
     byOutcome,
     secondsLeft:
       row.state === 'running' && row.prepared
-        ? estimate(total - done, finishedRecently, row.runsForSeconds ?? 0)
+        ? estimate(
+            total - done,
+            finishedRecently,
+            row.runsForSeconds ?? 0,
+            Math.max(0, ...row.counted.map(({ dueInSeconds }) => dueInSeconds ?? 0)),
+          )
         : null,
   };
 }
 
-function estimate(open: number, finishedRecently: number, runsForSeconds: number): number | null {
+function estimate(
+  open: number,
+  finishedRecently: number,
+  runsForSeconds: number,
+  lastDueInSeconds: number,
+): number | null {
   if (open === 0) return 0;
-  if (finishedRecently === 0) return null;
+  // While everything waits for its retry, that is all that is known.
+  if (finishedRecently === 0) return lastDueInSeconds > 0 ? Math.ceil(lastDueInSeconds) : null;
   // A broadcast that began a moment ago has not had the whole 30 seconds to finish calls in.
   const seconds = Math.min(FINISH_RATE_SECONDS, Math.max(1, runsForSeconds));
-  return Math.ceil((open * seconds) / finishedRecently);
+  return Math.ceil(Math.max((open * seconds) / finishedRecently, lastDueInSeconds));
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);

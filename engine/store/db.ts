@@ -22,7 +22,7 @@ const types = {
  */
 export function openDatabase(
   url: string,
-  { max = 10, onError, application = 'rollcall' }: DatabaseOptions,
+  { max = 10, onError, application = 'rollcall', queryTimeoutMs }: DatabaseOptions,
 ): Database {
   const pool = new pg.Pool({
     connectionString: url,
@@ -32,6 +32,8 @@ export function openDatabase(
     connectionTimeoutMillis: 5_000,
     // A statement of ours that takes a minute is broken; retention and audiences stay far below.
     statement_timeout: 60_000,
+    ...(queryTimeoutMs === undefined ? {} : { query_timeout: queryTimeoutMs }),
+    keepAlive: true,
   });
   pool.on('error', onError);
   return pool;
@@ -40,6 +42,11 @@ export function openDatabase(
 export interface DatabaseOptions {
   max?: number;
   application?: string;
+  /**
+   * After this long without an answer a statement fails, as transient: a server that is cut off answers
+   * nothing, for as long as TCP hopes. Without it only the server's own limit holds.
+   */
+  queryTimeoutMs?: number;
   onError: (error: Error) => void;
 }
 
@@ -112,30 +119,21 @@ export async function one<R extends pg.QueryResultRow>(
   return row;
 }
 
-const CONNECTION_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOENT',
-  '57P01', // admin_shutdown
-  '57P02', // crash_shutdown
-  '57P03', // cannot_connect_now
-  '08000',
-  '08003',
-  '08006',
-  '53300', // too_many_connections
-]);
+/**
+ * SQLSTATE classes after which the same statement may succeed: connection, transaction state and rollback
+ * (deadlock), resources, object in use, operator intervention (shutdown), system errors.
+ */
+const TRANSIENT_CLASSES = new Set(['08', '25', '40', '53', '55', '57', '58']);
 
 /**
- * True when the database could not be reached or went away, so the same statement may succeed later. A
- * statement that failed this way may or may not have been committed.
+ * True when the database could not be reached, went away or was in trouble, so the same statement may succeed
+ * later. One that failed this way may or may not have been committed.
  */
-export function isConnectionError(error: unknown): boolean {
+export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  const { code } = error as { code?: string };
-  if (code !== undefined) return CONNECTION_CODES.has(code);
-  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
-    error.message,
-  );
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return TRANSIENT_CLASSES.has(code.slice(0, 2));
+  // ECONNREFUSED, ENOTFOUND, EAI_AGAIN and their like; ERR_… are Node's own for wrong arguments.
+  if (typeof code === 'string') return /^E(?!RR_)[A-Z_]+$/.test(code);
+  return /Connection terminated|timeout|Client has encountered a connection error/i.test(error.message);
 }

@@ -55,7 +55,7 @@ select attempts.id as "attemptId", calls.id as "callId", calls.broadcast_id as "
   calls.prompt_hash as "promptHash", attempts.message_ms as "messageMs",
   jsonb_build_object('tries', calls.tries, 'interruptions', calls.interruptions,
     'trunkFailures', calls.trunk_failures) as history,
-  attempts.state, attempts.claimed_at as "claimedAt", attempts.answered_at as "answeredAt"
+  attempts.state, extract(epoch from now() - attempts.answered_at)::float8 * 1000 as "answeredAgoMs"
 from attempts join calls on calls.id = attempts.call_id
 where attempts.state <> 'ended' and attempts.node = $1`;
 
@@ -86,7 +86,11 @@ update calls set
   state = case when final then 'done' else 'ready' end,
   finished_at = case when final then now() end,
   due_at = now() + make_interval(secs => coalesce(decided.retry_ms, 0) / 1000.0),
-  outcome = case when keeps_answer then calls.outcome else decided.outcome end,
+  -- What was never sent happened to nobody.
+  outcome = case
+    when counted = 'nothing' then coalesce(calls.outcome, case when final then 'stopped' end)
+    when keeps_answer then calls.outcome
+    else decided.outcome end,
   heard = case when keeps_answer or calls.heard_ms > decided.heard_ms then calls.heard else decided.heard end,
   heard_ms = greatest(calls.heard_ms, decided.heard_ms),
   tries = tries + (counted = 'try')::int,

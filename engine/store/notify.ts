@@ -1,12 +1,23 @@
 import pg from 'pg';
 import type { Queryable } from './db.ts';
 
-/** API, jobs and dialer meet only in Postgres; this wakes the dialer early. Losing a wake costs a poll. */
+/** API, jobs and dialer meet only in Postgres; these wake the others early. Losing a wake costs a poll. */
 const DIALER_CHANNEL = 'rollcall_dialer';
+const JOBS_CHANNEL = 'rollcall_jobs';
+type Channel = typeof DIALER_CHANNEL | typeof JOBS_CHANNEL;
 
 /** Tells the dialer, at commit, that there may be work or that a trunk or broadcast changed. */
 export async function wakeDialer(db: Queryable): Promise<void> {
-  await db.query('select pg_notify($1, $2)', [DIALER_CHANNEL, '']);
+  await notify(db, DIALER_CHANNEL, '');
+}
+
+/** Tells the jobs process, at commit, of a new broadcast by its id, or without one that a schedule changed. */
+export async function wakeJobs(db: Queryable, broadcastId = ''): Promise<void> {
+  await notify(db, JOBS_CHANNEL, broadcastId);
+}
+
+async function notify(db: Queryable, channel: Channel, payload: string): Promise<void> {
+  await db.query('select pg_notify($1, $2)', [channel, payload]);
 }
 
 /** A connection of its own that hears wakes; `end` closes it. */
@@ -23,6 +34,26 @@ export function listenForDialer(
   onWake: () => void,
   onError: (error: Error) => void,
   retryMs = 500,
+): Listener {
+  return listen(url, DIALER_CHANNEL, () => onWake(), onError, retryMs);
+}
+
+/** As {@link listenForDialer}; `onWake` gets the id of a new broadcast, or nothing: then it has to look. */
+export function listenForJobs(
+  url: string,
+  onWake: (broadcastId?: string) => void,
+  onError: (error: Error) => void,
+  retryMs = 500,
+): Listener {
+  return listen(url, JOBS_CHANNEL, (payload) => onWake(payload || undefined), onError, retryMs);
+}
+
+function listen(
+  url: string,
+  channel: Channel,
+  onWake: (payload: string) => void,
+  onError: (error: Error) => void,
+  retryMs: number,
 ): Listener {
   let client: pg.Client | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -45,11 +76,11 @@ export function listenForDialer(
     };
     current.on('error', reconnect);
     current.on('end', () => reconnect(new Error('the listening connection was closed')));
-    current.on('notification', onWake);
+    current.on('notification', ({ payload }) => onWake(payload ?? ''));
     try {
       await current.connect();
-      await current.query(`listen ${DIALER_CHANNEL}`);
-      onWake();
+      await current.query(`listen ${channel}`);
+      onWake('');
     } catch (error) {
       reconnect(error as Error);
     }

@@ -121,7 +121,7 @@ const STATEMENTS: Record<ImportKind, Statements> = {
 };
 
 /** Any constant: imports take turns to change the roster. Not held while a file is read. */
-const IMPORT_LOCK = 7_655_226;
+export const IMPORT_LOCK = 7_655_226;
 
 const typed = (kind: ImportKind): string => COLUMNS[kind].map((name) => `${name} text`).join(', ');
 

@@ -89,6 +89,69 @@ t.test('what is not ready is named', async (t) => {
   t.equal((await call(broken, '/healthz', { as: null })).status, 200, 'but it lives');
 });
 
+t.test('probes of what is not ready are one line of the log, until it changes', async (t) => {
+  const parts: Record<string, true | string> = { database: true, dialer: 'no connection since 12:00' };
+  const probed = await testApi(t, { readiness: async () => parts });
+  const probe = async (times: number) => {
+    const before = probed.logged.length;
+    for (let n = 0; n < times; n++) await call(probed, '/readyz', { as: null });
+    return probed.logged.slice(before);
+  };
+  const lines = await probe(3);
+  t.equal(lines.length, 1);
+  t.match(lines[0], {
+    level: 'warn',
+    msg: 'not ready: dialer',
+    broken: [{ field: 'dialer', reason: 'no connection since 12:00' }],
+  });
+  t.notMatch(JSON.stringify(lines), /stack/);
+  parts.database = 'gone';
+  t.match(await probe(2), [{ level: 'warn', msg: 'not ready: database, dialer' }]);
+  parts.database = true;
+  parts.dialer = true;
+  t.match(await probe(2), [{ level: 'info', msg: 'ready again' }]);
+});
+
+t.test('a validation says what is missing and what there is to choose from', async (t) => {
+  const reasonsOf = async (body: object) => {
+    const { status, body: problem } = await send(api, body);
+    t.equal(status, 400);
+    return Object.fromEntries(
+      problem.errors.map(({ field, reason }: { field: string; reason: string }) => [field, reason]),
+    );
+  };
+  const { title: _, ...untitled } = BROADCAST;
+  t.match(await reasonsOf({ ...untitled, category: 'weather', audience: { kind: 'friends' } }), {
+    title: 'is missing',
+    category: /^must be one of: emergency_school_hours, emergency, .*, survey$/,
+    'audience.kind': /^must be one of: .*numbers/,
+  });
+  const { category: __, ...uncategorised } = BROADCAST;
+  t.match(await reasonsOf({ ...uncategorised, title: '', audience: {} }), {
+    title: 'must not be empty',
+    category: 'is missing',
+    'audience.kind': 'is missing',
+  });
+  const { body } = await call(api, '/v1/calls?limit=1000');
+  t.match(body.errors, [{ field: 'limit', reason: /500/ }], "zod's own words for the rest");
+});
+
+t.test('a refused body says what would be taken', async (t) => {
+  const large = await post(`{"title": "${'x'.repeat(1024 * 1024)}"}`);
+  t.equal(large.body.detail, 'the body may have at most 1 MiB');
+  t.equal(
+    (await post('x', { 'content-type': 'text/plain' })).body.detail,
+    'send the body as application/json',
+  );
+  const upload = (body: string, type: string) =>
+    call(api, '/v1/imports/students', { method: 'POST', body, headers: { 'content-type': type } });
+  t.equal(
+    (await upload('{}', 'application/json')).body.detail,
+    'send the body as text/csv or multipart/form-data',
+  );
+  t.match((await upload('x'.repeat(65 * 1024), 'text/csv')).body.detail, /^the body may have at most 64 KiB/);
+});
+
 t.test('a database that cannot be reached: 503 and when to come back', async (t) => {
   const db = openDatabase('postgres://nobody@127.0.0.1:1/none', { onError: () => {} });
   t.teardown(() => db.end());

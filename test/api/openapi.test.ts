@@ -64,7 +64,10 @@ for (const { path, method, operation } of operations)
     t.match(operation.description, path.startsWith('/v1/') ? /Roles: `administrator`/ : /No key/);
     t.equal(operation.security !== undefined, path.startsWith('/v1/'));
     t.ok(operation.responses.default?.content?.['application/problem+json'], 'what an error looks like');
-    for (const response of Object.values(operation.responses)) t.match(response.description, /./);
+    for (const { description } of Object.values(operation.responses)) {
+      t.match(description, /./);
+      t.not(description, 'Default Response');
+    }
     t.ok(Object.keys(operation.responses).some((status) => status.startsWith('2')));
     const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
     const declared = (operation.parameters ?? [])
@@ -84,9 +87,21 @@ for (const { path, method, operation } of operations)
     t.ok(examples > 0, 'an example');
   });
 
+t.test('what is easily forgotten', async (t) => {
+  const { paths } = document;
+  const form = paths['/v1/imports/{kind}'].post.requestBody.content['multipart/form-data'] as Media;
+  t.match(examplesOf(form), [{ file: /^student_id,/ }]);
+  const ready = paths['/readyz'].get.responses[200].content['application/json'] as Media;
+  t.same(examplesOf(ready), [{ ready: true, parts: ['database', 'dialer'] }]);
+  t.equal(paths['/metrics'].get.responses[200].description, 'Prometheus text format', "a route's own words");
+  t.notMatch(JSON.stringify(document), /x-response-description/);
+});
+
 t.test('the page is served without anything from elsewhere', async (t) => {
   const { status, text } = await call(api, '/docs', { as: null });
   t.equal(status, 200);
   t.notMatch(text, /(src|href)="https?:/);
+  const { text: script } = await call(api, '/docs/static/swagger-initializer.js', { as: null });
+  t.match(script, /"layout":\s*"BaseLayout"/, "without a top bar, and so without another project's logo");
   t.equal((await call(api, '/docs/static/swagger-ui-bundle.js', { as: null })).status, 200);
 });

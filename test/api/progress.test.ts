@@ -69,6 +69,22 @@ t.test('the time left follows from the rate of the last 30 seconds', async (t) =
   t.equal((await broadcastProgress(db, empty))?.secondsLeft, null, 'nor while it is being prepared');
 });
 
+t.test('nor is it over before the last retry is due', async (t) => {
+  const broadcast = await prepared();
+  await db.query(`update broadcasts set started_at = now() - interval '5 minutes' where id = $1`, [
+    broadcast,
+  ]);
+  for (let n = 0; n < 30; n++) await plan(db, { broadcast, state: 'done', outcome: 'heard' });
+  const retry = await plan(db, { broadcast, outcome: 'busy' });
+  await db.query(`update calls set due_at = now() + interval '15 minutes' where id = $1`, [retry]);
+  const left = async () => (await broadcastProgress(db, broadcast))?.secondsLeft ?? 0;
+  t.ok((await left()) > 880 && (await left()) <= 900, `${await left()} s, and not the 1 s of the rate`);
+  await db.query(`update calls set finished_at = now() - interval '31 seconds' where state = 'done'`);
+  t.ok((await left()) > 880, 'also when nothing else is under way');
+  await db.query(`update calls set state = 'dialing' where id = $1`, [retry]);
+  t.equal((await broadcastProgress(db, broadcast))?.secondsLeft, null, 'a call under way has no such time');
+});
+
 t.test('events tell each change, and the end', async (t) => {
   const broadcast = await prepared();
   const id = await plan(db, { broadcast });
@@ -200,4 +216,18 @@ t.test('a stopped broadcast is over when its last call is', async (t) => {
     '1 event: progress',
     '2 event: done',
   ]);
+});
+
+t.test('a number of seconds alone is no event; its coming and going is', async (t) => {
+  const left = (secondsLeft: number | null) => ({ ...AT_REST, secondsLeft });
+  t.same(await eventsOf([left(30), left(29), left(28), left(null)]), [
+    '0 event: progress',
+    '1 event: progress',
+    '4 event: progress',
+  ]);
+  t.same(
+    await eventsOf(Array.from({ length: 20 }, (_, second) => left(900 - second))),
+    ['0 event: progress', '1 event: progress', '16 event: progress'],
+    'and it is told when there is nothing else for 15 s',
+  );
 });

@@ -95,7 +95,9 @@ t.test('kill -9 of PostgreSQL', async (t) => {
 
 t.test('an ordered shutdown: live calls finish, and nothing is interrupted', async (t) => {
   await survive(t as Tap, async (before) => {
+    const began = Date.now();
     await district.engine.stop();
+    t.ok(Date.now() - began < 15_000, `it took ${Date.now() - began} ms, a call and no more`);
     const seen = (await district.carrier.calls()).slice(before);
     t.ok(
       seen.every(({ endedAt }) => endedAt !== undefined),

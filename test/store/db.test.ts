@@ -1,5 +1,5 @@
 import t from 'tap';
-import { inTransaction, isConnectionError, one } from '../../engine/store/db.ts';
+import { inTransaction, isTransient, one } from '../../engine/store/db.ts';
 import { testDatabase } from '../support/database.ts';
 
 const { db } = await testDatabase(t);
@@ -26,6 +26,6 @@ t.test('a server that ends the connection fails the transaction, not the process
     () => undefined,
     (thrown: unknown) => thrown,
   );
-  t.ok(isConnectionError(error), 'and is known as a lost connection');
+  t.ok(isTransient(error), 'and is known as a lost connection');
   t.same(await one(db, 'select 1 as x'), { x: 1 }, 'the pool goes on');
 });

@@ -1,10 +1,12 @@
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
+import { setImmediate as tick } from 'node:timers/promises';
 import t from 'tap';
 import type { ImportKind } from '../../engine/domain/roster.ts';
 import { importFile } from '../../engine/imports/import-file.ts';
 import { createLog } from '../../engine/log.ts';
 import { rows } from '../../engine/store/db.ts';
 import { getImport, listImports } from '../../engine/store/imports.ts';
+import { IMPORT_LOCK } from '../../engine/store/roster.ts';
 import { testDatabase } from '../support/database.ts';
 
 const { db } = await testDatabase(t);
@@ -336,3 +338,34 @@ t.test('two imports at once take turns', async (t) => {
     3,
   );
 });
+
+t.test(
+  'an import waits for another that is changing the roster, not for one that is being read',
+  async (t) => {
+    const reading = new PassThrough();
+    const slow = importFile(db, {
+      kind: 'students',
+      fileName: 'slow.csv',
+      stream: reading,
+      createdBy: 'test',
+      country: 'US',
+    });
+    reading.write(`${STUDENTS}\n`);
+    t.match(await students(ANA), { added: 1 }, 'while the slow one is read');
+
+    const other = await db.connect();
+    await other.query('begin');
+    await other.query('select pg_advisory_xact_lock($1)', [IMPORT_LOCK]);
+    reading.end(`${ANA}\n`);
+    const waits = `select from pg_stat_activity where wait_event = 'advisory' and datname = current_database()`;
+    let finished = false;
+    const done = slow.finally(() => {
+      finished = true;
+    });
+    while (!finished && (await rows(db, waits)).length === 0) await tick();
+    t.equal(finished, false, 'it waits');
+    await other.query('rollback');
+    other.release();
+    t.match(await done, { added: 0, unchanged: 1 });
+  },
+);

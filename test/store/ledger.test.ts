@@ -195,6 +195,25 @@ t.test('an end is taken once', async (t) => {
   );
 });
 
+t.test('what was never sent changes no outcome, and of two ends the first counts', async (t) => {
+  const { trunkId } = await scene();
+  const id = await broadcast(db);
+  const [first] = await claim(trunkId, 1);
+  await ledger.endAttempts([end(first?.attemptId ?? '', { retryInMs: 0 })]);
+  const [second] = await claim(trunkId, 1);
+  const neverSent = { outcome: 'interrupted', counted: 'nothing', retryInMs: 0 } as const;
+  await ledger.endAttempts([end(second?.attemptId ?? '', neverSent)]);
+  t.same(await one(db, 'select state, outcome, tries from calls'), {
+    state: 'ready',
+    outcome: 'busy',
+    tries: 1,
+  });
+  const [third] = await claim(trunkId, 1);
+  await db.query(`update broadcasts set state = 'stopped' where id = $1`, [id]);
+  await ledger.endAttempts([end(third?.attemptId ?? '', neverSent)]);
+  t.same(await one(db, 'select state, outcome from calls'), { state: 'done', outcome: 'busy' });
+});
+
 t.test('an answer is not overwritten by a later busy', async (t) => {
   const { trunkId } = await scene();
   await broadcast(db);
@@ -265,7 +284,7 @@ t.test('open attempts are those of the node', async (t) => {
   await broadcast(db);
   const [claimed] = await claim(trunkId, 1);
   t.match(await ledger.openAttempts('n1'), [
-    { attemptId: claimed?.attemptId, state: 'claimed', answeredAt: null },
+    { attemptId: claimed?.attemptId, state: 'claimed', answeredAgoMs: null },
   ]);
   t.same(await ledger.openAttempts('n2'), []);
   const ages = await ledger.recentSends(trunkId, 60_000);

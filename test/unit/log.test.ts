@@ -26,6 +26,21 @@ t.test('numbers keep their last four digits, names and secrets nothing', async (
   t.equal(maskPhone(null), '(none)');
 });
 
+t.test('what is thrown or emitted and is no Error still says what it was', async (t) => {
+  const { lines, log } = capture();
+  // As pg-boss emits a worker's error.
+  log.warn({
+    err: { code: '57P01', message: 'terminating connection', name: 'Ana', detail: '+13035550142' },
+  });
+  log.warn({ err: 'just words' });
+  log.warn({ err: null });
+  log.error({ err: new RollcallError('INTERNAL', 'wrapped', { cause: 42 }) });
+  const [like, words, nothing, wrapped] = lines.map((line) => JSON.parse(line).err);
+  t.same(like, { type: 'Object', code: '57P01', message: 'terminating connection' });
+  t.same([words, nothing], ['just words', 'null']);
+  t.equal(wrapped.cause, '42');
+});
+
 t.test('an error has its code and causes, and not the row that PostgreSQL repeats', async (t) => {
   const { lines, log } = capture();
   const cause = Object.assign(new Error('duplicate key'), {

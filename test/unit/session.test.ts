@@ -145,8 +145,25 @@ const stories: Record<string, { story: [number, SessionEvent][]; expected: Parti
     expected: { outcome: 'unsure', interrupted: false },
   },
   'abandoned at a shutdown': {
-    story: [...answered, [9_000, { type: 'abandon' }]],
-    expected: { outcome: 'interrupted', heardMs: 3_000, interrupted: true },
+    story: [...answered, [9_000, { type: 'abandon' }], [9_050, destroyed()]],
+    expected: { outcome: 'interrupted', heard: 'partial', heardMs: 3_000, interrupted: true },
+  },
+  'abandoned when the message may be over': {
+    story: [...answered, [60_000, { type: 'abandon' }], [60_050, destroyed()]],
+    expected: { outcome: 'unsure', heard: 'unsure', heardMs: 10_000, interrupted: true },
+  },
+  'a message that could not be started was not heard': {
+    story: [
+      ...answered,
+      [6_100, { type: 'playRefused', play: 1 }],
+      [6_600, timer('fault')],
+      [6_650, destroyed()],
+    ],
+    expected: { outcome: 'failed', heard: 'none', heardMs: 0 },
+  },
+  'hung up just before the message: not a word of it': {
+    story: [...answered, [6_003, { type: 'playRefused', play: 1 }], [6_010, destroyed(null, 0)]],
+    expected: { outcome: 'not_heard', heard: 'none', heardMs: 0 },
   },
   'never ends by itself': {
     story: [...answered, [90_000, timer('limit')], [90_050, destroyed()]],
@@ -262,3 +279,19 @@ t.test(
     );
   },
 );
+
+t.test('a message that may have been heard to its end is never called interrupted', async () => {
+  const end = fc.oneof(fc.constant([{ type: 'abandon' }, destroyed()] as SessionEvent[]), fc.constant(null));
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 60_000 }), end, (after, events) => {
+      // The message begins at 6,000; `after` that, the channel is lost or we give up.
+      const at = 6_000 + after;
+      const last = events ?? [{ type: 'lost', until: at } as SessionEvent];
+      const { results } = tell(startSession(limits), [
+        ...answered,
+        ...last.map((event): [number, SessionEvent] => [at, event]),
+      ]);
+      return results.length === 1 && after < limits.messageMs === (results[0]?.outcome === 'interrupted');
+    }),
+  );
+});

@@ -36,7 +36,9 @@ const progress = z
     byOutcome: z.partialRecord(z.enum(OUTCOMES), number),
     secondsLeft: number
       .nullable()
-      .describe('From the rate of the last 30 seconds; null when it is not known'),
+      .describe(
+        'From the rate of the last 30 seconds, and not before the last retry is due; null when it is not known',
+      ),
   })
   .meta({ examples: [PROGRESS] });
 
@@ -64,7 +66,7 @@ export function broadcastProgressRoutes(app: Api, { db, clock }: Pick<ApiDeps, '
         tags,
         summary: 'How far it is, as it happens',
         description:
-          'Server-sent events: `progress` at most once a second while something changes, a comment every 15 seconds otherwise, and `done` when the broadcast is over; then the stream ends.',
+          'Server-sent events: `progress` at most once a second while something other than `secondsLeft` changes, every 15 seconds otherwise a new `secondsLeft` or a comment, and `done` when the broadcast is over; then the stream ends.',
         params: idParams,
         response: {
           200: {
