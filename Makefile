@@ -4,7 +4,7 @@ NODE := node_modules/.bin/node
 BIN := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 FILES ?=
 
-.PHONY: help setup check format test demo serve key up down
+.PHONY: help setup check format test demo serve key trunks up down
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -29,8 +29,14 @@ format: setup ## Formats the sources
 serve: setup ## Runs the engine for real use on this machine, until Ctrl-C
 	@$(NODE) local/serve.ts
 
-key: setup ## A new API key: make key NAME=office ROLE=administrator
-	@$(NODE) local/create-key.ts "$(NAME)" "$(ROLE)"
+# Without setup, whose lines would stand before the key: `make serve` has to run beside it anyway.
+key: ## A new API key: make key NAME=office ROLE=administrator
+	@test -x $(NODE) || { echo 'run `make serve` in another terminal first' >&2; exit 1; }
+	@$(NODE) local/create-key.ts "$$NAME" "$$ROLE"
+
+trunks: ## Takes up new and changed trunk files in the running `make serve`; live calls go on
+	@test -x $(NODE) || { echo 'run `make serve` in another terminal first' >&2; exit 1; }
+	@$(NODE) local/reload-trunks.ts
 
 up: ## The Docker way: builds, starts and waits for the health checks
 	@sh docker/up.sh

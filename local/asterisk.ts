@@ -123,6 +123,19 @@ export async function startAsterisk(options: AsteriskOptions): Promise<AsteriskI
   };
 }
 
+/**
+ * Runs a command of Asterisk's console, such as `module reload res_pjsip.so`, in the instance of `runDir`, over its
+ * control socket. Returns what it printed; throws an Error when no Asterisk runs there.
+ */
+export async function asteriskConsole(rootDir: string, runDir: string, command: string): Promise<string> {
+  const { command: file, args } = await program(resolve(rootDir));
+  const config = join(resolve(runDir), 'config/asterisk.conf');
+  const { stdout } = await run(file, [...args, '-C', config, '-rx', command]).catch((cause: unknown) => {
+    throw new Error(`no Asterisk runs in ${runDir}`, { cause });
+  });
+  return stdout.trim();
+}
+
 async function program(rootDir: string): Promise<{ command: string; args: string[] }> {
   const platform = platforms[process.arch];
   if (platform === undefined)

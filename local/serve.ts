@@ -4,101 +4,109 @@
  * or from `.env`, as .env.example explains them.
  */
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { startAsterisk } from './asterisk.ts';
+import { reportFailure } from './failure.ts';
 import { startPostgres } from './postgres.ts';
 import { startPhase } from './progress.ts';
+import { takeServeLock } from './serve-lock.ts';
+import { readServeSettings, type ServeSettings } from './settings.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const dir = join(root, 'var/serve');
-
-if (existsSync(join(root, '.env'))) process.loadEnvFile(join(root, '.env'));
-const given = (name: string, fallback: string): string => process.env[name] || fallback;
+const trunksDir = join(dir, 'trunks');
 
 const stopped = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort());
 
 const started: (() => Promise<void>)[] = [];
 try {
-  const env = await startParts();
-  await runEngine(env);
+  const settings = readSettings();
+  await takeServeLock(join(dir, 'lock'));
+  await runEngine(await startParts(settings));
+} catch (error) {
+  reportFailure(error);
 } finally {
-  for (const end of started.reverse()) await end();
+  for (const end of started.reverse()) await end().catch(reportFailure);
+}
+
+/** What `.env` and the environment say, with the defaults that .env.example states. */
+function readSettings(): ServeSettings {
+  if (existsSync(join(root, '.env'))) process.loadEnvFile(join(root, '.env'));
+  const given = (name: string, fallback: string) => [name, process.env[name] || fallback] as const;
+  const local = Object.fromEntries([
+    given('DATABASE_URL', ''),
+    given('POSTGRES_PORT', '5433'),
+    given('SOUNDS_DIR', join(dir, 'sounds')),
+    given('ARI_URL', ''),
+    given('ARI_PORT', '8088'),
+    given('ARI_USER', 'rollcall'),
+    given('ARI_PASSWORD', ''),
+    given('SIP_BIND', '0.0.0.0'),
+    given('SIP_PORT', '5060'),
+    given('SIP_CAPTURE_LISTEN', '127.0.0.1:9060'),
+    given('RTP_START', '10000'),
+    given('RTP_END', '20000'),
+    given('EXTERNAL_ADDRESS', ''),
+    given('LOCAL_NETWORK', ''),
+  ]);
+  return readServeSettings(local, process.env);
 }
 
 /** Starts what is not given by the environment; returns the engine's variables. */
-async function startParts(): Promise<Record<string, string>> {
+async function startParts(settings: ServeSettings): Promise<Record<string, string>> {
   const phase = startPhase('Starting');
-  const soundsDir = given('SOUNDS_DIR', join(dir, 'sounds'));
-  const trunksDir = join(dir, 'trunks');
-  for (const folder of [soundsDir, trunksDir]) await mkdir(folder, { recursive: true });
+  for (const folder of [settings.soundsDir, trunksDir]) await mkdir(folder, { recursive: true });
 
-  let databaseUrl = given('DATABASE_URL', '');
-  if (databaseUrl === '') {
+  let databaseUrl = '';
+  if (settings.postgresPort !== undefined) {
     phase.update('PostgreSQL');
-    const postgres = await startPostgres({
-      dataDir: join(dir, 'postgres'),
-      port: Number(given('POSTGRES_PORT', '5433')),
-    });
+    const postgres = await startPostgres({ dataDir: join(dir, 'postgres'), port: settings.postgresPort });
     started.push(() => postgres.stop());
     await postgres.createDatabase('rollcall');
     databaseUrl = postgres.urlOf('rollcall');
   }
-  const env: Record<string, string> = {
-    ...definedEnvironment(),
-    DATABASE_URL: databaseUrl,
-    SOUNDS_DIR: soundsDir,
-  };
-  if (given('ARI_URL', '') === '') {
-    const sipCaptureAddress = given('SIP_CAPTURE_LISTEN', '127.0.0.1:9060');
+  if (settings.asterisk !== undefined) {
     phase.update('Asterisk');
-    const ariPort = Number(given('ARI_PORT', '8088'));
-    const ariPassword = given('ARI_PASSWORD', randomBytes(18).toString('base64url'));
-    const ariUser = given('ARI_USER', 'rollcall');
     const asterisk = await startAsterisk({
+      ...settings.asterisk,
       rootDir: join(root, 'var/asterisk-root'),
       runDir: join(dir, 'asterisk'),
-      sipHost: given('SIP_BIND', '0.0.0.0'),
-      sipPort: Number(given('SIP_PORT', '5060')),
-      ariPort,
-      rtpStart: Number(given('RTP_START', '10000')),
-      rtpEnd: Number(given('RTP_END', '20000')),
-      externalAddress: given('EXTERNAL_ADDRESS', ''),
-      localNetwork: given('LOCAL_NETWORK', ''),
-      sipCaptureAddress,
-      ariUser,
-      ariPassword,
       trunks: [],
       trunksDir,
-      reads: [soundsDir, trunksDir],
+      reads: [settings.soundsDir, trunksDir],
     });
     started.push(() => asterisk.stop());
-    Object.assign(env, {
-      ARI_URL: `http://127.0.0.1:${ariPort}`,
-      ARI_USER: ariUser,
-      ARI_PASSWORD: ariPassword,
-    });
   }
-  // For `make key`, which runs beside us.
-  await writeFile(join(dir, 'engine.json'), JSON.stringify(env), { mode: 0o600 });
+  const variables = settings.engineVariables(databaseUrl);
+  await writeSecret(join(dir, 'engine.json'), JSON.stringify(variables));
   phase.done('ready; the engine follows, its log is below');
   process.stdout.write(
     `  Trunk files           ${trunksDir} (docs/operations.md)\n` +
-      `  API documentation     http://127.0.0.1:${given('HTTP_PORT', '8080')}/docs\n` +
+      `  API documentation     http://127.0.0.1:${variables.HTTP_PORT ?? '8080'}/docs\n` +
       '  A first API key       make key NAME=office ROLE=administrator\n\n',
   );
-  return env;
+  return variables;
 }
 
-async function runEngine(env: Record<string, string>): Promise<void> {
+/** For `make key`, which runs beside us. A new file each time: an old one keeps the mode that it has. */
+async function writeSecret(file: string, text: string): Promise<void> {
+  const draft = `${file}.new`;
+  await rm(draft, { force: true });
+  await writeFile(draft, text, { mode: 0o600 });
+  await rename(draft, file);
+}
+
+async function runEngine(variables: Record<string, string>): Promise<void> {
   if (stopped.signal.aborted) return;
-  // In its own process group: Ctrl-C reaches us only, and we pass on one SIGTERM.
-  const engine = spawn(process.execPath, [join(root, 'engine/main.ts')], {
-    env,
+  // In its own process group: Ctrl-C reaches us only, and we pass on one SIGTERM. When this process is killed,
+  // the engine is too: none is left that would place calls beside the next one.
+  const command = [process.execPath, join(root, 'engine/main.ts')];
+  const engine = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
+    env: { ...process.env, ...variables },
     stdio: ['ignore', 'inherit', 'inherit'],
     detached: true,
   });
@@ -106,11 +114,4 @@ async function runEngine(env: Record<string, string>): Promise<void> {
   stopped.signal.addEventListener('abort', () => engine.kill('SIGTERM'), { once: true });
   const [code] = (await ended) as [number | null];
   process.exitCode = code ?? 1;
-}
-
-function definedEnvironment(): Record<string, string> {
-  const entries = Object.entries(process.env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
-  );
-  return Object.fromEntries(entries);
 }

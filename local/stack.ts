@@ -6,6 +6,7 @@ import { type Carrier, startCarrier } from '../test/sim/carrier/carrier.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
 import { type AsteriskInstance, startAsterisk } from './asterisk.ts';
 import { type LocalEngine, startEngine } from './engine.ts';
+import { engineVariables } from './engine-variables.ts';
 import { freePorts } from './ports.ts';
 import { type LocalPostgres, startPostgres } from './postgres.ts';
 
@@ -94,15 +95,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
     begin('the engine');
     const databaseUrl = postgres.urlOf('rollcall');
-    const engineEnv = {
-      DATABASE_URL: databaseUrl,
-      ARI_URL: `http://127.0.0.1:${ariPort}`,
-      ARI_USER: 'rollcall',
-      ARI_PASSWORD: ariPassword,
-      SIP_CAPTURE_LISTEN: sipCaptureAddress,
-      SOUNDS_DIR: soundsDir,
-      ...env,
-    };
+    const ariUrl = `http://127.0.0.1:${ariPort}`;
+    const engineEnv = engineVariables(
+      { databaseUrl, soundsDir, ariUrl, ariUser: 'rollcall', ariPassword, sipCaptureAddress },
+      env,
+    );
     const launch = () => startEngine({ env: engineEnv, port: httpPort, logFile: join(dir, 'engine.log') });
     let engine = await launch();
     started.push(() => engine.stop());
@@ -135,6 +132,7 @@ export function createKey(env: Record<string, string>, name: string, role: strin
     env: { PATH: process.env.PATH, ...env },
     encoding: 'utf8',
   });
-  if (result.status !== 0) throw new Error(`could not make an API key: ${result.stderr}`);
-  return result.stdout.trim();
+  if (result.status !== 0) throw new Error(`could not make an API key: ${result.stderr.trim()}`);
+  // The key is the last line: the engine's own log may stand before it.
+  return result.stdout.trim().split('\n').at(-1) ?? '';
 }
