@@ -2,8 +2,13 @@
  * One call from INVITE to outcome, as a pure state machine: (state, event) -> (state, commands). It knows no
  * Asterisk, no database and no clock; times are handed in as monotonic milliseconds.
  *
- *   dialing ──ringing──> ringing ──answered──> pausing ──pause over, ledger has it──> playing ──> waiting ──> leaving
- *      └────────────────────┴──────────────────────┴──────────────── destroyed ────────────────────┴────────> ended
+ *   dialing ──> ringing ──> pausing ──────────> playing ──────> waiting ──────> leaving ──────> ended
+ *      180, 183    answered    pause over and      message        no key, or       channel
+ *                              ledger has it       over           key 1            destroyed
+ *
+ * From every phase: `destroyed` (the other side hung up, or was never reached), `lost` (the channel vanished
+ * unseen) and `refused` (nothing was sent) lead to `ended`; the ring and limit timers, a playback that failed
+ * and `abandon` (we are going down) lead to `leaving`. Key 2 leads back to `playing`.
  */
 import { heardLevelOf, outcomeOfEnding, outcomeOfListening } from '../domain/outcome.ts';
 import type { HeardLevel, Outcome } from '../domain/terms.ts';
