@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startProcess, type User } from './processes.ts';
 import { serviceUser } from './service-user.ts';
@@ -80,7 +81,18 @@ export async function startPostgres({
     await child.ready(() => connects(urlOf('postgres')), START_DEADLINE_MS);
     return child;
   };
-  let child = await launch();
+  // A server that was killed a moment ago may not be gone altogether.
+  const launchSoon = async (): Promise<Awaited<ReturnType<typeof launch>>> => {
+    for (let left = 5; ; left -= 1) {
+      try {
+        return await launch();
+      } catch (error) {
+        if (left === 0 || !/postmaster\.pid/.test((error as Error).message)) throw error;
+        await sleep(500);
+      }
+    }
+  };
+  let child = await launchSoon();
   return {
     get pid() {
       return child.pid;
@@ -92,7 +104,7 @@ export async function startPostgres({
     kill: () => child.kill(),
     restart: async () => {
       await child.stop(STOP_GRACE_MS, FAST_SHUTDOWN);
-      child = await launch();
+      child = await launchSoon();
     },
   };
 }
