@@ -6,6 +6,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Progress } from '../engine/store/calls.ts';
 import { sampleDistrict } from '../test/sample/district.ts';
 import type { ApiClient } from './api-client.ts';
 import { printReport, type TrackingReport } from './demo-report.ts';
@@ -22,18 +23,6 @@ const TRUNK = { name: 'carrier', endpoint: 'carrier', maxChannels: 72, callsPerS
 const POLICY = { retryDelaySeconds: 3, trunkRetrySeconds: 1, maxTrunkFailures: 3, ringSeconds: 8 };
 /** When the schedule fires, from its creation. */
 const FIRES_IN_MS = 3_000;
-
-interface Progress {
-  state: string;
-  total: number;
-  planned: number;
-  ready: number;
-  ringing: number;
-  live: number;
-  done: number;
-  callsPerSecond: number;
-  secondsLeft: number | null;
-}
 
 async function main(signal: AbortSignal): Promise<void> {
   // Each demo begins as a new installation does; rendered audio is kept, as it would be from day to day.

@@ -4,7 +4,7 @@ import { RollcallError } from '../errors.ts';
  * The oldest Asterisk that may be used. 22.7 brought `tech_cause`, the SIP code of an unanswered call; up to
  * 22.10.0 a read-only ARI user could write over the WebSocket.
  */
-export const OLDEST = [22, 10, 1] as const;
+const OLDEST = [22, 10, 1] as const;
 
 /** Throws ASTERISK_TOO_OLD for a version below 22.10.1, and for one that cannot be read. */
 export function requireVersion(version: string): void {

@@ -10,8 +10,8 @@
  * unseen) and `refused` (nothing was sent) lead to `ended`; the ring and limit timers, a playback that failed
  * and `abandon` (we are going down) lead to `leaving`. Key 2 leads back to `playing`.
  */
+import type { AttemptEnd } from '../domain/ledger.ts';
 import { heardLevelOf, outcomeOfEnding, outcomeOfListening } from '../domain/outcome.ts';
-import type { HeardLevel, Outcome } from '../domain/terms.ts';
 
 export type Phase = 'dialing' | 'ringing' | 'pausing' | 'playing' | 'waiting' | 'leaving' | 'ended';
 export type TimerName = 'ring' | 'pause' | 'keys' | 'fault' | 'limit';
@@ -75,15 +75,8 @@ export type Command =
   | { do: 'hangup' }
   | { do: 'finish'; result: SessionResult };
 
-export interface SessionResult {
-  outcome: Outcome;
-  heard: HeardLevel;
-  heardMs: number;
-  sipCode: number | null;
-  cause: number | null;
-  digits: string;
-  interrupted: boolean;
-}
+/** What is known of the attempt when it is over; what follows from it is decided elsewhere (domain/retry.ts). */
+export type SessionResult = Omit<AttemptEnd, 'attemptId' | 'counted' | 'retryInMs'>;
 
 export interface Step {
   session: Session;
@@ -100,7 +93,7 @@ const FAULT_MS = 500;
 const SLACK_MS = 15_000;
 
 /** The longest that an answered call can last, in ms. */
-export const answeredLimitMs = (limits: SessionLimits): number =>
+const answeredLimitMs = (limits: SessionLimits): number =>
   limits.pauseMs + MAX_PLAYS * (limits.messageMs + limits.keyWaitMs) + SLACK_MS;
 
 /** The longest that any call can last, in ms. */
