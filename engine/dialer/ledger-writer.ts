@@ -46,9 +46,9 @@ export function createLedgerWriter(
         await write();
         return true;
       } catch (error) {
-        const connection = isTransient(error);
-        log[connection ? 'warn' : 'error']({ err: toRollcallError(error), what }, 'ledger write failed');
-        if (!connection) return false;
+        const transient = isTransient(error);
+        log[transient ? 'warn' : 'error']({ err: toRollcallError(error), what }, 'ledger write failed');
+        if (!transient) return false;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
@@ -79,6 +79,9 @@ export function createLedgerWriter(
       writing = undefined;
     });
   };
+  const idle = async (): Promise<void> => {
+    while (writing !== undefined) await writing;
+  };
   return {
     placed(attemptId) {
       waiting.placed.push(attemptId);
@@ -93,18 +96,15 @@ export function createLedgerWriter(
       waiting.ended.push(end);
       schedule();
     },
-    async flush(limitMs = Number.POSITIVE_INFINITY) {
-      const deadline = performance.now() + limitMs;
-      while (writing !== undefined && performance.now() < deadline) {
-        const left = Math.min(deadline - performance.now(), LONGEST_TIMER_MS);
-        await Promise.race([writing, new Promise((resolve) => setTimeout(resolve, left).unref())]);
-      }
+    async flush(limitMs) {
+      const limit = Promise.withResolvers<void>();
+      const timer = limitMs === undefined ? undefined : setTimeout(limit.resolve, limitMs);
+      await Promise.race([idle(), limit.promise]);
+      clearTimeout(timer);
       return writing === undefined;
     },
   };
 }
-
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** An attempt ends once: of two ends in one statement PostgreSQL would take either. */
 function firstOfEach(ends: AttemptEnd[]): AttemptEnd[] {

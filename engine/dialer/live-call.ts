@@ -207,9 +207,13 @@ export function createLiveCall(
     if (translated !== undefined) feed(translated);
   };
 
-  const finish = (result: SessionResult): void => {
+  const forget = (): void => {
     for (const timer of [...timers.keys()]) disarm(timer);
     telephony.detach(id);
+  };
+
+  const finish = (result: SessionResult): void => {
+    forget();
     onWire.resolve();
     const heardShare = result.heardMs / claim.messageMs;
     const verdict = decideRetry(result.outcome, heardShare, claim.history, policy);
@@ -248,10 +252,7 @@ export function createLiveCall(
     },
     feed,
     handle: onAriEvent,
-    forget() {
-      for (const timer of [...timers.keys()]) disarm(timer);
-      telephony.detach(id);
-    },
+    forget,
     async send() {
       for (const command of step.commands) execute(command);
       log.info({ to: maskPhone(claim.phone) }, 'INVITE');
