@@ -30,7 +30,7 @@ ENV CARRIER_HOST=127.0.0.1 CARRIER_PORT=5080 CARRIER_MEDIA_PORT=30000
 # The arguments of test/sim/carrier/carrier.ts. SIPp draws screens on the standard output.
 USER carrier
 STOPSIGNAL SIGTERM
-CMD ["/bin/sh", "-c", "exec sipp -sf scenario.xml -i \"$CARRIER_HOST\" -p \"$CARRIER_PORT\" -mi \"$CARRIER_HOST\" -mp \"$CARRIER_MEDIA_PORT\" -trace_logs -log_file calls.log -trace_err -error_file errors.log -watchdog_interval 0 -nostdin >/dev/null"]
+CMD ["/bin/sh", "-c", "exec sipp -sf scenario.xml -i \"$CARRIER_HOST\" -p \"$CARRIER_PORT\" -mi \"$CARRIER_HOST\" -mp \"$CARRIER_MEDIA_PORT\" -trace_logs -log_file calls.log -trace_err -error_file errors.log -watchdog_interval 0 -nostdin -default_behaviors all,-abortunexp >/dev/null"]
 
 HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=3 \
   CMD ["carrier-health"]

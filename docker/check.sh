@@ -24,7 +24,7 @@ else
 fi
 if docker compose version >/dev/null 2>&1; then
   # The passwords are the only ones without a default.
-  POSTGRES_PASSWORD=check ARI_PASSWORD=check \
+  POSTGRES_PASSWORD=check ARI_PASSWORD=check AMI_PASSWORD=check SECRET_KEY=check \
     docker compose --env-file .env.example -f docker/compose.yaml --profile '*' config --quiet || failed=1
   checked=' and the compose file'
 else

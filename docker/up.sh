@@ -33,14 +33,15 @@ setting() {
     chmod 600 .env
     say 'made .env from .env.example'
   fi
-  for name in POSTGRES_PASSWORD ARI_PASSWORD; do
+  for name in POSTGRES_PASSWORD ARI_PASSWORD AMI_PASSWORD SECRET_KEY; do
     [ -z "$(setting "$name")" ] || continue
     # The database took its password at its first start, and a new one would lock the engine out.
     [ "$name" != POSTGRES_PASSWORD ] || ! docker volume inspect rollcall_postgres >/dev/null 2>&1 ||
       fail 'there is a database already (volume rollcall_postgres), but .env lacks its POSTGRES_PASSWORD. Put the old .env back'
-    # 24 bytes; hexadecimal digits need no quoting anywhere.
-    secret=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
-    [ "${#secret}" -eq 48 ] || fail 'could not read random bytes from /dev/urandom'
+    # 24 bytes; hexadecimal digits need no quoting anywhere. The key is 32 bytes as base64.
+    if [ "$name" = SECRET_KEY ]; then secret=$(head -c 32 /dev/urandom | base64)
+    else secret=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n'); fi
+    [ "${#secret}" -ge 44 ] || fail 'could not read random bytes from /dev/urandom'
     # Over a file of our own, and not by sed -i, so that nobody sees half of it.
     { grep -v "^$name=" .env || :; printf '%s=%s\n' "$name" "$secret"; } >.env.new
     mv .env.new .env
@@ -134,5 +135,4 @@ say "
   API documentation     http://127.0.0.1:${port:-8080}/docs
   A first API key       $command exec engine node engine/main.ts create-key office administrator
   Logs                  $command logs --follow engine
-  Trunk files           docker/trunks (docker/README.md)
   Stop                  make down; the data stays"

@@ -8,9 +8,14 @@
  * Exits with 0 after an ordered shutdown (SIGTERM, SIGINT), with 1 when it cannot start.
  */
 
-import { createApi } from './api/create-api.ts';
-import { connectAri } from './ari/client.ts';
-import { isAnalyticsBlock, openSipCapture } from './ari/sip-capture.ts';
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { startWatcher } from './ami/watcher.ts';
+import { createApi, createHealthApi } from './api/create-api.ts';
+import { openAriNode } from './ari/node.ts';
+import { openSipCapture } from './ari/sip-capture.ts';
+import { createTelephonyNode } from './ari/telephony-node.ts';
 import { systemClock } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { type Dialer, startDialer } from './dialer/dialer.ts';
@@ -20,16 +25,20 @@ import { importFile } from './imports/import-file.ts';
 import { type Jobs, startJobs } from './jobs/jobs.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
+import { createSecrets } from './secrets.ts';
 import { createEspeak } from './speech/espeak.ts';
 import { createFlite } from './speech/flite.ts';
 import { createRenderer, soundPath } from './speech/renderer.ts';
 import { loadTemplates } from './speech/templates.ts';
 import { type Database, isTransient, openDatabase } from './store/db.ts';
 import { createKey } from './store/keys.ts';
+import { createLeases } from './store/leases.ts';
 import { createLedger } from './store/ledger.ts';
 import { callsByOutcome, queueDepth } from './store/metrics.ts';
 import { migrate } from './store/migrate.ts';
+import { createNodes } from './store/nodes.ts';
 import { type Listener, listenForDialer, listenForJobs, wakeJobs } from './store/notify.ts';
+import { trunksForNodes } from './store/trunks.ts';
 
 /** How long a starting engine waits for a database that is starting as well. */
 const DATABASE_WAIT_MS = 30_000;
@@ -91,32 +100,34 @@ async function startEngine(config: Config, log: Log): Promise<{ stop(): Promise<
     : undefined;
   const wakes = jobs && hearWakes(jobs, config, log);
   const work = jobs ?? elsewhere(db, log);
+  const health = {
+    log,
+    registry: metrics.registry,
+    readiness: () => readiness(db, config, dialer?.dialer),
+  };
   const api = config.roles.has('api')
     ? await createApi({
+        ...health,
         db,
-        log,
         clock,
-        registry: metrics.registry,
         importLimitBytes: config.http.importLimitBytes,
         templates,
+        sealSecret: createSecrets(config.secretKey).seal,
         importFile: (request) => importFile(db, { ...request, log }),
         broadcastCreated: (id) => work.prepare(id),
         scheduleChanged: () => work.scheduleChanged(),
-        readiness: () => readiness(db, config, dialer?.dialer),
       })
-    : undefined;
-  if (api !== undefined) {
-    const address = await api.listen(config.http);
-    log.info({ address, docs: `${address}/docs` }, 'API is listening');
-  }
-  // Last: it takes the Stasis application away from an engine that runs, and all else that can fail has not.
-  if (config.roles.has('dialer')) dialer = await startDialling(config, log, metrics);
+    : await createHealthApi(health);
+  const address = await api.listen(config.http);
+  log.info({ address, ...(config.roles.has('api') && { docs: `${address}/docs` }) }, 'listening');
+  // Last: all else that can fail has not.
+  if (config.roles.has('dialer')) dialer = startDialling(config, log, metrics);
   log.info({ roles: [...config.roles] }, 'Rollcall is running');
 
   return {
     // First no new work, then what is under way, last what all of it writes to.
     stop: async () => {
-      await api?.close();
+      await api.close();
       // A message that is half spoken is spoken again after the next start.
       rendering.abort();
       for (const result of await Promise.allSettled([dialer?.stop(), jobs?.stop(), wakes?.end()])) {
@@ -133,33 +144,42 @@ interface Dialling {
 }
 
 /** The dialer with what only it needs: its own connections, so that no report can make a parent wait. */
-async function startDialling(
-  config: Config,
-  log: Log,
-  metrics: ReturnType<typeof createMetrics>,
-): Promise<Dialling> {
+function startDialling(config: Config, log: Log, metrics: ReturnType<typeof createMetrics>): Dialling {
+  const clock = systemClock;
   const db = openDatabase(config.databaseUrl, {
     max: DIALER_CONNECTIONS,
     application: 'rollcall-dialer',
+    keepPlans: true,
     queryTimeoutMs: 10_000,
     onError: (error) => log.warn({ err: error }, 'database connection lost'),
   });
   const capture =
     config.sipCapture &&
-    (await openSipCapture(config.sipCapture, systemClock.monotonic, (error) =>
+    openSipCapture(config.sipCapture, clock.monotonic, (error) =>
       log.warn({ err: error }, 'copies of SIP messages are not received'),
-    ));
+    );
+  const nodes = config.nodes.map((node) => openNode(node, config, db, log));
+  const eventLoop = monitorEventLoopDelay({ resolution: 20 });
+  eventLoop.enable();
   const dialer = startDialer({
     ledger: createLedger(db),
-    connect: (handlers) => connectAri(config.ari, { clock: systemClock, log }, handlers),
-    clock: systemClock,
+    leases: createLeases(db),
+    nodes: createNodes(db),
+    telephony: nodes.map(({ telephony }) => telephony),
+    clock,
     log,
     metrics: metrics.dialer,
-    node: config.nodeName,
+    holder: randomUUID(),
+    engine: `${hostname()}:${process.pid}`,
+    app: config.ari.app,
     isTransient,
     soundPathOf: (hash) => soundPath(config.sounds.asteriskDirectory, hash),
-    inviteSeen: (sipCallId) => capture?.inviteSeen(sipCallId) ?? Promise.resolve(),
-    isBlocked: (sipCallId) => isAnalyticsBlock(capture?.reasonOf(sipCallId) ?? ''),
+    sip: capture ?? { listening: false, inviteSeen: () => Promise.resolve(), refusalOf: () => undefined },
+    eventLoopDelayMs: () => {
+      const delayMs = eventLoop.percentile(99) / 1e6;
+      eventLoop.reset();
+      return delayMs;
+    },
   });
   const listener = listenForDialer(config.databaseUrl, dialer.wake, (error) =>
     log.warn({ err: error }, 'the connection that hears wakes was lost'),
@@ -169,8 +189,50 @@ async function startDialling(
     stop: async () => {
       await dialer.drain(config.shutdownGraceMs);
       await listener.end();
+      await Promise.all(nodes.map((node) => node.close()));
       await capture?.close();
+      eventLoop.disable();
       await db.end();
+    },
+  };
+}
+
+/** One Asterisk: its requests and events (ARI), what watches it (AMI), and the trunks that it is given. */
+function openNode({ name, ariUrl, ami }: Config['nodes'][number], config: Config, db: Database, log: Log) {
+  const secrets = createSecrets(config.secretKey);
+  const ari = openAriNode({ ...config.ari, url: ariUrl }, { clock: systemClock, log });
+  const watcher =
+    ami &&
+    startWatcher(
+      { ...ami, ...config.ami },
+      { clock: systemClock, log: log.child({ node: name }) },
+      // The dialer looks once a second.
+      { onChange: () => undefined },
+    );
+  const telephony = createTelephonyNode({
+    name,
+    ari,
+    watch: {
+      get connected() {
+        return watcher?.health.connected;
+      },
+      reachable: (trunk) => watcher?.health.contacts.get(trunk)?.reachable ?? undefined,
+      registration: (trunk) => watcher?.health.registrations.get(trunk),
+      get backlog() {
+        return watcher?.health.taskProcessorBacklog ?? undefined;
+      },
+    },
+    log,
+    settingsOf: async (trunkId) => {
+      const trunk = (await trunksForNodes(db)).find(({ id }) => id === trunkId);
+      return trunk && { ...trunk, secret: trunk.secret && secrets.open(trunk.secret, trunk.name) };
+    },
+  });
+  return {
+    telephony,
+    close: async () => {
+      await watcher?.close();
+      await telephony.close();
     },
   };
 }

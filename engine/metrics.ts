@@ -16,7 +16,7 @@ export interface LedgerCounts {
   outcomes(): Promise<{ category: string; outcome: string; calls: number }[]>;
 }
 
-const QUEUE_STATES = ['planned', 'ready'];
+const QUEUE_STATES = ['planned', 'waiting', 'ready'];
 
 /** Prometheus metrics of the engine, with those of the process (event-loop delay, memory, CPU). */
 export function createMetrics(): EngineMetrics {
@@ -26,8 +26,8 @@ export function createMetrics(): EngineMetrics {
 
   const attempts = new Counter({
     name: 'rollcall_attempts_total',
-    help: 'Attempts that ended, by outcome and trunk',
-    labelNames: ['outcome', 'trunk'],
+    help: 'Attempts that ended, by outcome, trunk and node',
+    labelNames: ['outcome', 'trunk', 'node'],
     registers,
   });
   const attemptSeconds = new Histogram({
@@ -42,7 +42,12 @@ export function createMetrics(): EngineMetrics {
   const inUse = gauge('rollcall_trunk_channels', 'Channels in use', ['trunk']);
   const max = gauge('rollcall_trunk_channels_max', 'Channels that may be in use', ['trunk']);
   const permits = gauge('rollcall_trunk_permits', 'Calls that may be claimed now', ['trunk']);
-  const up = gauge('rollcall_telephony_up', 'The event connection to Asterisk stands (1) or not (0)', []);
+  const rate = gauge('rollcall_trunk_rate', 'Calls per second that the trunk is held to now', ['trunk']);
+  const breaker = gauge('rollcall_trunk_breaker', 'Closed (0), half-open (1) or open (2)', ['trunk']);
+  const up = gauge('rollcall_node_up', 'Events of the node arrive (1) or not (0)', ['node']);
+  const nodeCalls = gauge('rollcall_node_calls', 'Our calls on the node', ['node']);
+  const onTheirWay = gauge('rollcall_node_originates', 'Calls asked for whose INVITE has not left', ['node']);
+  const limit = gauge('rollcall_node_originates_max', 'The most of these, as the node can take', ['node']);
   const claimed = new Counter({ name: 'rollcall_claims_total', help: 'Calls claimed', registers });
   const claimSeconds = new Histogram({
     name: 'rollcall_claim_seconds',
@@ -59,8 +64,8 @@ export function createMetrics(): EngineMetrics {
   return {
     registry,
     dialer: {
-      attemptEnded({ outcome, trunk, seconds }) {
-        attempts.inc({ outcome, trunk });
+      attemptEnded({ outcome, trunk, node, seconds }) {
+        attempts.inc({ outcome, trunk, node });
         attemptSeconds.observe({ outcome }, seconds);
       },
       lines(facts) {
@@ -68,6 +73,16 @@ export function createMetrics(): EngineMetrics {
           inUse.set({ trunk: fact.trunk }, fact.inUse);
           max.set({ trunk: fact.trunk }, fact.max);
           permits.set({ trunk: fact.trunk }, fact.permits);
+          rate.set({ trunk: fact.trunk }, fact.rate);
+          breaker.set({ trunk: fact.trunk }, fact.breaker);
+        }
+      },
+      nodes(facts) {
+        for (const { node, ...fact } of facts) {
+          up.set({ node }, Number(fact.connected));
+          nodeCalls.set({ node }, fact.calls);
+          onTheirWay.set({ node }, fact.onTheirWay);
+          limit.set({ node }, fact.limit);
         }
       },
       claimed({ calls, seconds }) {
@@ -75,12 +90,11 @@ export function createMetrics(): EngineMetrics {
         claimSeconds.observe(seconds);
       },
       strayEvent: (type) => stray.inc({ type }),
-      telephony: (connected) => up.set(Number(connected)),
     },
     onScrape({ categories, queue, outcomes }) {
       new Gauge({
         name: 'rollcall_queue_calls',
-        help: 'Calls that wait for their audio (planned) or for a permit or retry (ready), by category',
+        help: 'Calls that wait for their audio (planned), their next try (waiting) or a permit (ready), by category',
         labelNames: ['category', 'state'],
         registers,
         async collect() {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chown, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { type RunningProcess, startProcess, type User } from './processes.ts';
@@ -11,6 +11,8 @@ const dialplanDir = resolve(import.meta.dirname, '../dialplan');
 /** Milliseconds until Asterisk must answer ARI; it takes about 0.3 s on 2 cores. */
 const startDeadlineMs = 20_000;
 const stopGraceMs = 5000;
+/** Debian's list of the authorities whose certificates are trusted. */
+const systemCertificates = '/etc/ssl/certs/ca-certificates.crt';
 
 /** By Node's name of the processor: Debian's library directory and its dynamic loader. */
 const platforms: Partial<Record<NodeJS.Architecture, { triplet: string; loader: string }>> = {
@@ -18,36 +20,29 @@ const platforms: Partial<Record<NodeJS.Architecture, { triplet: string; loader: 
   arm64: { triplet: 'aarch64-linux-gnu', loader: 'ld-linux-aarch64.so.1' },
 };
 
-/** A carrier that knows us by our address: dial it as `PJSIP/+13035550101@<endpoint>`. */
-export interface TrunkAddress {
-  /** Name, of small letters, digits and hyphens. */
-  endpoint: string;
-  host: string;
-  port: number;
-  /** Seconds between OPTIONS to the carrier; 0 for none. 30 when left out. */
-  qualifySeconds?: number;
-}
-
 export interface AsteriskOptions {
   /** The tree that docker/asterisk-root.sh made. */
   rootDir: string;
   /** This instance's own directory, created when missing: configuration, state, log. */
   runDir: string;
+  /** UDP and TCP. */
   sipPort: number;
+  sipTlsPort: number;
   ariPort: number;
   /** First and last UDP port for audio; each call takes two. */
   rtpStart: number;
   rtpEnd: number;
   ariUser: string;
   ariPassword: string;
-  trunks: readonly TrunkAddress[];
+  /** On 127.0.0.1; no AMI when left out. */
+  ami?: { port: number; user: string; password: string };
   /** Address that SIP listens on; 127.0.0.1 when left out. */
   sipHost?: string;
   /** Behind NAT: the public address, and the network reached without it (192.168.0.0/16). */
   externalAddress?: string;
   localNetwork?: string;
-  /** Directory of further trunk files, instead of `trunks`: see dialplan/pjsip.conf. */
-  trunksDir?: string;
+  /** Files for trunks over TLS: whose certificates we trust (the system's list when left out), and our own. */
+  tls?: { caFile?: string; certFile?: string; keyFile?: string };
   /** `host:port` where the engine listens for copies of SIP messages; none are sent when left out. */
   sipCaptureAddress?: string;
   /** Directories that Asterisk must be able to read, such as the prompts'; they must exist. */
@@ -75,7 +70,7 @@ export interface AsteriskInstance {
  * runs it, and asterisk.conf points all directories into the tree or into `runDir`. So several
  * instances run side by side, and file names mean the same to the engine and to Asterisk.
  *
- * @returns when ARI answers and knows all trunks.
+ * @returns when ARI answers. It knows no trunk: the engine brings them.
  * @throws Error with a sentence that says what to do.
  */
 export async function startAsterisk(options: AsteriskOptions): Promise<AsteriskInstance> {
@@ -150,12 +145,8 @@ async function program(rootDir: string): Promise<{ command: string; args: string
 
 async function configure(options: AsteriskOptions, rootDir: string, runDir: string): Promise<void> {
   const platform = platforms[process.arch];
-  const trunksDir = options.trunksDir === undefined ? join(runDir, 'trunks') : resolve(options.trunksDir);
-  for (const name of ['config', 'state', 'run', 'log', 'trunks']) {
+  for (const name of ['config', 'state', 'run', 'log']) {
     await mkdir(join(runDir, name), { recursive: true });
-  }
-  for (const trunk of options.trunks) {
-    await writeFile(join(runDir, 'trunks', `${trunk.endpoint}.conf`), trunkFile(trunk));
   }
   const values = {
     AST_CONFIG_DIR: join(runDir, 'config'),
@@ -164,9 +155,12 @@ async function configure(options: AsteriskOptions, rootDir: string, runDir: stri
     AST_LOG_DIR: join(runDir, 'log'),
     AST_MODULES_DIR: join(rootDir, 'usr/lib', platform?.triplet ?? '', 'asterisk/modules'),
     AST_DATA_DIR: join(rootDir, 'usr/share/asterisk'),
-    TRUNKS_DIR: trunksDir,
     SIP_BIND: options.sipHost ?? '127.0.0.1',
     SIP_PORT: String(options.sipPort),
+    SIP_TLS_PORT: String(options.sipTlsPort),
+    TLS_CA_FILE: options.tls?.caFile ?? systemCertificates,
+    TLS_CERT_FILE: options.tls?.certFile ?? '',
+    TLS_KEY_FILE: options.tls?.keyFile ?? '',
     EXTERNAL_ADDRESS: options.externalAddress ?? '',
     LOCAL_NETWORK: options.localNetwork ?? '',
     SIP_CAPTURE_ADDRESS: options.sipCaptureAddress ?? '',
@@ -174,6 +168,10 @@ async function configure(options: AsteriskOptions, rootDir: string, runDir: stri
     ARI_PORT: String(options.ariPort),
     ARI_USER: options.ariUser,
     ARI_PASSWORD: options.ariPassword,
+    AMI_BIND: options.ami === undefined ? '' : '127.0.0.1',
+    AMI_PORT: String(options.ami?.port ?? ''),
+    AMI_USER: options.ami?.user ?? '',
+    AMI_PASSWORD: options.ami?.password ?? '',
     RTP_START: String(options.rtpStart),
     RTP_END: String(options.rtpEnd),
   };
@@ -186,35 +184,17 @@ async function configure(options: AsteriskOptions, rootDir: string, runDir: stri
   );
 }
 
-function trunkFile({ endpoint, host, port, qualifySeconds }: TrunkAddress): string {
-  if (!/^[a-z0-9-]+$/.test(endpoint)) {
-    throw new Error(`"${endpoint}" is no name for a trunk: use small letters, digits and hyphens`);
-  }
-  if (!/^[A-Za-z0-9.-]+$/.test(host))
-    throw new Error(`"${host}" is no host name or IPv4 address for the trunk ${endpoint}`);
-  return `[${endpoint}](trunk-ip)
-aors = ${endpoint}
-[${endpoint}](trunk-aor)
-contact = sip:${host}:${port}
-${qualifySeconds === undefined ? '' : `qualify_frequency = ${qualifySeconds}\n`}[${endpoint}](trunk-identify)
-endpoint = ${endpoint}
-match = ${host}:${port}
-`;
-}
-
 async function give(directory: string, { uid, gid }: User): Promise<void> {
   const entries = await readdir(directory, { recursive: true });
   for (const entry of ['.', ...entries]) await chown(join(directory, entry), uid, gid);
 }
 
-async function answers(ariUrl: string, { ariUser, ariPassword, trunks }: AsteriskOptions): Promise<boolean> {
+async function answers(ariUrl: string, { ariUser, ariPassword }: AsteriskOptions): Promise<boolean> {
   const authorization = `Basic ${Buffer.from(`${ariUser}:${ariPassword}`).toString('base64')}`;
-  const get = (path: string) =>
-    fetch(`${ariUrl}/${path}`, { headers: { authorization }, signal: AbortSignal.timeout(2000) });
-  const info = await get('asterisk/info?only=system');
+  const info = await fetch(`${ariUrl}/asterisk/info?only=system`, {
+    headers: { authorization },
+    signal: AbortSignal.timeout(2000),
+  });
   await info.body?.cancel();
-  if (!info.ok) return false;
-  const endpoints = await Promise.all(trunks.map(({ endpoint }) => get(`endpoints/PJSIP/${endpoint}`)));
-  await Promise.all(endpoints.map((response) => response.body?.cancel()));
-  return endpoints.every((response) => response.ok);
+  return info.ok;
 }

@@ -18,7 +18,7 @@ const root = resolve(import.meta.dirname, '..');
 const dir = join(root, 'var/demo');
 
 /** The sample trunk: what this district pays for. */
-const TRUNK = { name: 'carrier', endpoint: 'carrier', maxChannels: 72, callsPerSecond: 10 };
+const TRUNK = { name: 'carrier', host: '127.0.0.1', maxChannels: 72, callsPerSecond: 10 };
 /** Nobody waits 15 minutes for a demo's retries; the rest of the policy is the default. */
 const POLICY = { retryDelaySeconds: 3, trunkRetrySeconds: 1, maxTrunkFailures: 3, ringSeconds: 8 };
 /** When the schedule fires, from its creation. */
@@ -50,14 +50,14 @@ async function main(signal: AbortSignal): Promise<void> {
   }
 }
 
-async function run({ api, engine }: Stack, signal: AbortSignal): Promise<void> {
+async function run({ api, engine, carrier }: Stack, signal: AbortSignal): Promise<void> {
   const zone = daytimeZone(new Date());
   const now = inZone(new Date(), zone);
   const date = now.date;
   process.stdout.write(
     `  The sample district lies in ${zone} today, where it is ${now.time}: Rollcall calls nobody at night.\n`,
   );
-  await loadDistrict(api, zone, date);
+  await loadDistrict(api, zone, date, carrier.port);
   signal.throwIfAborted();
 
   const scheduled = startPhase('Attendance run');
@@ -88,12 +88,16 @@ async function run({ api, engine }: Stack, signal: AbortSignal): Promise<void> {
     throw new Error(`the report's totals do not add up; the engine at ${engine.url} has more`);
 }
 
-async function loadDistrict(api: ApiClient, zone: string, date: string): Promise<void> {
+async function loadDistrict(api: ApiClient, zone: string, date: string, carrierPort: number): Promise<void> {
   const loading = startPhase('Loading');
   const sample = sampleDistrict({ date });
   await api.request('PUT', '/v1/district', { ...sample.district, zone, policy: POLICY });
-  for (const { code, ...site } of sample.sites) await api.request('PUT', `/v1/sites/${code}`, site);
-  await api.request('POST', '/v1/trunks', TRUNK);
+  for (const { code, ...site } of sample.sites) {
+    const proof = { proof: 'The sample district: nobody has this number' };
+    await api.request('PUT', `/v1/caller-ids/${encodeURIComponent(site.callerId)}`, proof);
+    await api.request('PUT', `/v1/sites/${code}`, site);
+  }
+  await api.request('POST', '/v1/trunks', { ...TRUNK, port: carrierPort });
   const files = [
     ['students', sample.studentsCsv],
     ['contacts', sample.contactsCsv],

@@ -4,9 +4,17 @@ import { CONFIG_VARIABLES } from '../engine/config.ts';
 export interface EngineParts {
   databaseUrl: string;
   soundsDir: string;
+  /** Of several nodes: separated by commas, as are the two below. */
   ariUrl?: string;
+  nodeName?: string;
+  /** `host:port` */
+  amiAddress?: string;
   ariUser?: string;
   ariPassword?: string;
+  amiUser?: string;
+  amiPassword?: string;
+  /** 32 bytes as base64: the key of the trunks' secrets. */
+  secretKey?: string;
   /** Where Asterisk sends copies of SIP messages: the value that startAsterisk gets. */
   sipCaptureAddress?: string;
 }
@@ -23,8 +31,13 @@ export function engineVariables(
     DATABASE_URL: parts.databaseUrl,
     SOUNDS_DIR: parts.soundsDir,
     ARI_URL: parts.ariUrl,
+    NODE_NAME: parts.nodeName,
     ARI_USER: parts.ariUser,
     ARI_PASSWORD: parts.ariPassword,
+    AMI_ADDRESS: parts.amiAddress,
+    AMI_USER: parts.amiUser,
+    AMI_PASSWORD: parts.amiPassword,
+    SECRET_KEY: parts.secretKey,
     SIP_CAPTURE_LISTEN: parts.sipCaptureAddress,
   };
   const variables: Record<string, string> = {};

@@ -4,9 +4,10 @@
  * or from `.env`, as .env.example explains them.
  */
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { startAsterisk } from './asterisk.ts';
 import { reportFailure } from './failure.ts';
@@ -17,14 +18,13 @@ import { readServeSettings, type ServeSettings } from './settings.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const dir = join(root, 'var/serve');
-const trunksDir = join(dir, 'trunks');
 
 const stopped = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort());
 
 const started: (() => Promise<void>)[] = [];
 try {
-  const settings = readSettings();
+  const settings = await readSettings();
   await takeServeLock(join(dir, 'lock'));
   await runEngine(await startParts(settings));
 } catch (error) {
@@ -34,7 +34,7 @@ try {
 }
 
 /** What `.env` and the environment say, with the defaults that .env.example states. */
-function readSettings(): ServeSettings {
+async function readSettings(): Promise<ServeSettings> {
   if (existsSync(join(root, '.env'))) process.loadEnvFile(join(root, '.env'));
   const given = (name: string, fallback: string) => [name, process.env[name] || fallback] as const;
   const local = Object.fromEntries([
@@ -45,8 +45,16 @@ function readSettings(): ServeSettings {
     given('ARI_PORT', '8088'),
     given('ARI_USER', 'rollcall'),
     given('ARI_PASSWORD', ''),
+    given('AMI_PORT', '5038'),
+    given('AMI_USER', 'rollcall'),
+    given('AMI_PASSWORD', ''),
+    given('SECRET_KEY', await keptKey()),
     given('SIP_BIND', '0.0.0.0'),
     given('SIP_PORT', '5060'),
+    given('SIP_TLS_PORT', '5061'),
+    given('TLS_CA_FILE', '/etc/ssl/certs/ca-certificates.crt'),
+    given('TLS_CERT_FILE', ''),
+    given('TLS_KEY_FILE', ''),
     given('SIP_CAPTURE_LISTEN', '127.0.0.1:9060'),
     given('RTP_START', '10000'),
     given('RTP_END', '20000'),
@@ -59,7 +67,7 @@ function readSettings(): ServeSettings {
 /** Starts what is not given by the environment; returns the engine's variables. */
 async function startParts(settings: ServeSettings): Promise<Record<string, string>> {
   const phase = startPhase('Starting');
-  for (const folder of [settings.soundsDir, trunksDir]) await mkdir(folder, { recursive: true });
+  await mkdir(settings.soundsDir, { recursive: true });
 
   let databaseUrl = '';
   if (settings.postgresPort !== undefined) {
@@ -75,9 +83,7 @@ async function startParts(settings: ServeSettings): Promise<Record<string, strin
       ...settings.asterisk,
       rootDir: join(root, 'var/asterisk-root'),
       runDir: join(dir, 'asterisk'),
-      trunks: [],
-      trunksDir,
-      reads: [settings.soundsDir, trunksDir],
+      reads: [settings.soundsDir],
     });
     started.push(() => asterisk.stop());
   }
@@ -85,11 +91,21 @@ async function startParts(settings: ServeSettings): Promise<Record<string, strin
   await writeSecret(join(dir, 'engine.json'), JSON.stringify(variables));
   phase.done('ready; the engine follows, its log is below');
   process.stdout.write(
-    `  Trunk files           ${trunksDir} (docs/operations.md)\n` +
-      `  API documentation     http://127.0.0.1:${variables.HTTP_PORT ?? '8080'}/docs\n` +
+    `  API documentation     http://127.0.0.1:${variables.HTTP_PORT ?? '8080'}/docs\n` +
       '  A first API key       make key NAME=office ROLE=administrator\n\n',
   );
   return variables;
+}
+
+/** The key of the trunks' secrets where `.env` has none: made at the first start, and the same at every other. */
+async function keptKey(): Promise<string> {
+  const file = join(dir, 'secret.key');
+  await mkdir(dir, { recursive: true });
+  const kept = await readFile(file, 'utf8').catch(() => undefined);
+  if (kept !== undefined) return kept.trim();
+  const key = randomBytes(32).toString('base64');
+  await writeFile(file, `${key}\n`, { mode: 0o600, flag: 'wx' });
+  return key;
 }
 
 /** For `make key`, which runs beside us. A new file each time: an old one keeps the mode that it has. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { isIPv4 } from 'node:net';
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { readConfig } from '../engine/config.ts';
 import { RollcallError } from '../engine/errors.ts';
@@ -15,6 +16,10 @@ const network = z.string().refine((value) => {
 /** dialplan/render.sh takes no others, so that no value can start a comment or a section. */
 const plain = /^[A-Za-z0-9._~:/@+-]+$/;
 
+const file = z.string().refine((value) => isAbsolute(value) && plain.test(value), {
+  error: 'must be an absolute path of letters, digits and . _ ~ : / @ + -',
+});
+
 /** What the local parts need beyond the engine's own variables. Defaults are in serve.ts, where all are named. */
 const localSettings = z
   .object({
@@ -24,6 +29,14 @@ const localSettings = z
     ARI_PASSWORD: z.string().optional(),
     SIP_BIND: ipv4,
     SIP_PORT: port,
+    SIP_TLS_PORT: port,
+    TLS_CA_FILE: file,
+    TLS_CERT_FILE: file.optional(),
+    TLS_KEY_FILE: file.optional(),
+    AMI_PORT: port,
+    AMI_USER: z.string(),
+    AMI_PASSWORD: z.string().optional(),
+    SECRET_KEY: z.string(),
     SIP_CAPTURE_LISTEN: z.string().refine((value) => {
       const [address = '', number = ''] = value.split(':');
       return isIPv4(address) && port.safeParse(number).success;
@@ -39,15 +52,18 @@ const localSettings = z
   .superRefine((value, context) => {
     const complain = (name: string, message: string) =>
       context.addIssue({ code: 'custom', path: [name], message });
-    for (const name of ['ARI_USER', 'ARI_PASSWORD'] as const)
+    for (const name of ['ARI_USER', 'ARI_PASSWORD', 'AMI_USER', 'AMI_PASSWORD'] as const)
       if (value.ARI_URL === undefined && value[name] !== undefined && !plain.test(value[name]))
         complain(name, 'may hold letters, digits and . _ ~ : / @ + - only');
     if (value.RTP_START >= value.RTP_END) complain('RTP_END', 'must be above RTP_START');
-    if ((value.EXTERNAL_ADDRESS === undefined) !== (value.LOCAL_NETWORK === undefined))
-      complain(
-        value.EXTERNAL_ADDRESS === undefined ? 'EXTERNAL_ADDRESS' : 'LOCAL_NETWORK',
-        'is not set: EXTERNAL_ADDRESS and LOCAL_NETWORK go together',
-      );
+    const together = [
+      ['EXTERNAL_ADDRESS', 'LOCAL_NETWORK'],
+      ['TLS_CERT_FILE', 'TLS_KEY_FILE'],
+    ] as const;
+    for (const pair of together) {
+      const missing = pair.filter((name) => value[name] === undefined);
+      if (missing.length === 1) complain(missing[0] ?? '', `is not set: ${pair.join(' and ')} go together`);
+    }
   });
 
 /** Checked settings of `make serve`. */
@@ -62,6 +78,9 @@ export interface ServeSettings {
         ariPassword: string;
         sipHost: string;
         sipPort: number;
+        sipTlsPort: number;
+        tls: { caFile: string; certFile?: string; keyFile?: string };
+        ami: { port: number; user: string; password: string };
         rtpStart: number;
         rtpEnd: number;
         externalAddress: string;
@@ -86,16 +105,21 @@ export function readServeSettings(
 ): ServeSettings {
   const given = Object.fromEntries(Object.entries(local).filter(([, value]) => value !== ''));
   const ariPassword = given.ARI_PASSWORD ?? randomBytes(18).toString('base64url');
+  const amiPassword = given.AMI_PASSWORD ?? randomBytes(18).toString('base64url');
   const engineOf = (databaseUrl: string) =>
     engineVariables(
       {
         databaseUrl,
         soundsDir: given.SOUNDS_DIR ?? '',
+        secretKey: given.SECRET_KEY ?? '',
         // An Asterisk elsewhere has its own user, password and capture address: those of the environment.
         ...(given.ARI_URL === undefined && {
           ariUrl: `http://127.0.0.1:${given.ARI_PORT}`,
           ariUser: given.ARI_USER ?? '',
           ariPassword,
+          amiAddress: `127.0.0.1:${given.AMI_PORT}`,
+          amiUser: given.AMI_USER ?? '',
+          amiPassword,
           sipCaptureAddress: given.SIP_CAPTURE_LISTEN ?? '',
         }),
       },
@@ -108,8 +132,9 @@ export function readServeSettings(
     const name = String(path[0]);
     if (!problems.has(name)) problems.set(name, `  ${name}: ${message}`);
   }
-  // ARI_PORT becomes part of the engine's ARI_URL: told once.
+  // These become part of the engine's own: told once.
   if (problems.has('ARI_PORT')) problems.set('ARI_URL', '');
+  if (problems.has('AMI_PORT')) problems.set('AMI_ADDRESS', '');
   for (const line of engineProblems(engineOf('postgres://127.0.0.1/not-started-yet'))) {
     const name = line.trim().split(':')[0] ?? line;
     if (!problems.has(name)) problems.set(name, line);
@@ -132,6 +157,13 @@ export function readServeSettings(
             ariPassword,
             sipHost: value.SIP_BIND,
             sipPort: value.SIP_PORT,
+            sipTlsPort: value.SIP_TLS_PORT,
+            tls: {
+              caFile: value.TLS_CA_FILE,
+              ...(value.TLS_CERT_FILE && { certFile: value.TLS_CERT_FILE }),
+              ...(value.TLS_KEY_FILE && { keyFile: value.TLS_KEY_FILE }),
+            },
+            ami: { port: value.AMI_PORT, user: value.AMI_USER, password: amiPassword },
             rtpStart: value.RTP_START,
             rtpEnd: value.RTP_END,
             externalAddress: value.EXTERNAL_ADDRESS ?? '',

@@ -9,11 +9,15 @@ import { apiLog, logRequests } from './request-log.ts';
 import { broadcastActionRoutes } from './routes/broadcast-actions.ts';
 import { broadcastProgressRoutes } from './routes/broadcast-progress.ts';
 import { broadcastRoutes } from './routes/broadcasts.ts';
+import { callerIdRoutes } from './routes/caller-ids.ts';
 import { callRoutes } from './routes/calls.ts';
+import { correctionRoutes } from './routes/corrections.ts';
 import { districtRoutes } from './routes/district.ts';
+import { forecastRoutes } from './routes/forecasts.ts';
 import { healthRoutes } from './routes/health.ts';
 import { importRoutes } from './routes/imports.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { nodeRoutes } from './routes/nodes.ts';
 import { promptRoutes } from './routes/prompts.ts';
 import { reportRoutes } from './routes/reports.ts';
 import { scheduleRoutes } from './routes/schedules.ts';
@@ -31,8 +35,42 @@ const KEEP_ALIVE_MS = 5_000;
  * waits for the requests under way.
  */
 export async function createApi(deps: ApiDeps): Promise<Api> {
+  const app = server(deps);
+  authenticate(app, deps);
+  await describeApi(app);
+
+  districtRoutes(app, deps);
+  await app.register(async (scope) => importRoutes(scope.withTypeProvider<ZodTypeProvider>(), deps));
+  callerIdRoutes(app, deps);
+  trunkRoutes(app, deps);
+  nodeRoutes(app, deps);
+  scheduleRoutes(app, deps);
+  broadcastRoutes(app, deps);
+  broadcastActionRoutes(app, deps);
+  correctionRoutes(app, deps);
+  broadcastProgressRoutes(app, deps);
+  forecastRoutes(app, deps);
+  callRoutes(app, deps);
+  reportRoutes(app, deps);
+  promptRoutes(app, deps);
+  keyRoutes(app, deps);
+  healthRoutes(app, deps);
+  await app.ready();
+  return app;
+}
+
+/** What a process without the API's role serves as well: is it alive, is it ready, and its metrics. */
+export async function createHealthApi(deps: Pick<ApiDeps, 'log' | 'registry' | 'readiness'>): Promise<Api> {
+  const app = server(deps);
+  healthRoutes(app, deps);
+  await app.ready();
+  return app;
+}
+
+/** A server with what every route has: checked input and output, problems as RFC 9457, safe headers, a log. */
+function server({ log }: Pick<ApiDeps, 'log'>): Api {
   const app: Api = fastify({
-    loggerInstance: apiLog(deps.log),
+    loggerInstance: apiLog(log),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request' }),
     genReqId: () => randomUUID(),
     bodyLimit: BODY_LIMIT_BYTES,
@@ -49,7 +87,6 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
 
   answerErrors(app);
   logRequests(app);
-  authenticate(app, deps);
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-content-type-options', 'nosniff');
     reply.header('x-frame-options', 'DENY');
@@ -58,21 +95,6 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     if (request.routeOptions.url?.startsWith('/v1/')) reply.header('cache-control', 'no-store');
   });
   closeConnectionsAtShutdown(app);
-  await describeApi(app);
-
-  districtRoutes(app, deps);
-  await app.register(async (scope) => importRoutes(scope.withTypeProvider<ZodTypeProvider>(), deps));
-  trunkRoutes(app, deps);
-  scheduleRoutes(app, deps);
-  broadcastRoutes(app, deps);
-  broadcastActionRoutes(app, deps);
-  broadcastProgressRoutes(app, deps);
-  callRoutes(app, deps);
-  reportRoutes(app, deps);
-  promptRoutes(app, deps);
-  keyRoutes(app, deps);
-  healthRoutes(app, deps);
-  await app.ready();
   return app;
 }
 

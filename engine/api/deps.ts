@@ -10,6 +10,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import type { ImportKind } from '../domain/roster.ts';
+import type { MessageVariables } from '../domain/template.ts';
 import type { Log } from '../log.ts';
 import type { Database } from '../store/db.ts';
 import type { ImportCounts, Rejection } from '../store/imports.ts';
@@ -29,7 +30,11 @@ export interface ApiDeps {
   clock: Clock;
   registry: Registry;
   importLimitBytes: number;
-  templates: { has(name: string): boolean; names(): string[] };
+  templates: {
+    has(name: string): boolean;
+    names(): string[];
+    compose(name: string, language: string, variables: MessageVariables): { language: string; text: string };
+  };
   /** Throws FILE_REJECTED, and then has changed nothing. Must not commit when the stream fails. */
   importFile: (input: {
     kind: ImportKind;
@@ -38,6 +43,8 @@ export interface ApiDeps {
     createdBy: string;
     country: string;
   }) => Promise<ImportResult>;
+  /** A trunk's secret as it is stored. Throws SECRET_KEY_MISSING. */
+  sealSecret: (secret: string, trunkName: string) => Buffer;
   /** Queues the preparation of a broadcast; may be called more than once for the same one. */
   broadcastCreated: (id: string) => Promise<void>;
   scheduleChanged: () => Promise<void>;

@@ -24,28 +24,43 @@ export const NEW_BROADCAST_EXAMPLE = {
   start: true,
 };
 
+/** A broadcast's own words, by language. */
+export const messageTexts = z
+  .strictObject({ en: paragraph(LONGEST_MESSAGE).optional(), es: paragraph(LONGEST_MESSAGE).optional() })
+  .refine((texts) => texts.en !== undefined || texts.es !== undefined, 'must have a text in en or es');
+
+/** What is said, and when it is over. */
+export const newBroadcastFields = {
+  template: line(64).optional().describe('Instead of `message`: the name of a template'),
+  message: messageTexts.optional().describe('Instead of `template`: what is said, by language'),
+  schoolDate: day.optional().describe("Whose absences count; today in the district's zone without it"),
+  expiresAt: z.iso
+    .datetime({ offset: true, error: 'must be a time such as 2026-09-14T20:00:00-06:00' })
+    .optional()
+    .describe('No call after it; the end of the school date, for emergencies 24 hours, without it'),
+};
+
+/** A refinement: a template or a message. */
+export const oneOfTheTwo: [
+  (body: { template?: string | undefined; message?: object | undefined }) => boolean,
+  { error: string; path: string[] },
+] = [
+  (body) => (body.template === undefined) !== (body.message === undefined),
+  { error: 'must have either a template or a message', path: ['message'] },
+];
+
 export const newBroadcastSchema = z
   .strictObject({
     title: line(200),
     category: z.enum(CATEGORIES),
-    template: line(64).optional().describe('Instead of `message`: the name of a template'),
-    message: z
-      .strictObject({ en: paragraph(LONGEST_MESSAGE).optional(), es: paragraph(LONGEST_MESSAGE).optional() })
-      .refine((texts) => texts.en !== undefined || texts.es !== undefined, 'must have a text in en or es')
-      .optional()
-      .describe('Instead of `template`: what is said, by language'),
+    template: newBroadcastFields.template,
+    message: newBroadcastFields.message,
     audience: audienceSchema,
-    schoolDate: day.optional().describe("Whose absences count; today in the district's zone without it"),
-    expiresAt: z.iso
-      .datetime({ offset: true, error: 'must be a time such as 2026-09-14T20:00:00-06:00' })
-      .optional()
-      .describe('No call after it; the end of the school date, for emergencies 24 hours, without it'),
+    schoolDate: newBroadcastFields.schoolDate,
+    expiresAt: newBroadcastFields.expiresAt,
     start: z.boolean().default(true).describe('false: prepare it and wait for `run`'),
   })
-  .refine((body) => (body.template === undefined) !== (body.message === undefined), {
-    error: 'must have either a template or a message',
-    path: ['message'],
-  })
+  .refine(...oneOfTheTwo)
   .meta({ examples: [NEW_BROADCAST_EXAMPLE] });
 
 type NewBroadcastBody = z.infer<typeof newBroadcastSchema>;
@@ -92,19 +107,7 @@ async function checked(
   if (body.template !== undefined) requireTemplate(templates, body.template);
   const now = clock.now();
   const { title, category, template = null, message, start } = body;
-  const schoolDate = body.schoolDate ?? localDate(now, district.zone);
-  const expiresAt =
-    body.expiresAt !== undefined
-      ? new Date(body.expiresAt)
-      : EMERGENCIES.includes(category)
-        ? new Date(now.getTime() + EMERGENCY_LASTS_MS)
-        : endOfDate(schoolDate, district.zone);
-  if (expiresAt <= now) {
-    const field = body.expiresAt === undefined ? 'schoolDate' : 'expiresAt';
-    throw fieldErrors('INPUT_INVALID', 'the broadcast would be over before it began', [
-      { field, reason: 'is in the past' },
-    ]);
-  }
+  const { schoolDate, expiresAt } = timesOf(body, now, district.zone);
   return {
     title,
     category,
@@ -116,4 +119,26 @@ async function checked(
     expiresAt,
     state: start ? ('running' as const) : ('held' as const),
   };
+}
+
+/** The school date and the end, as asked for or by default. Throws INPUT_INVALID when the end is past. */
+export function timesOf(
+  body: { category: Category; schoolDate?: string | undefined; expiresAt?: string | undefined },
+  now: Date,
+  zone: string,
+): { schoolDate: string; expiresAt: Date } {
+  const schoolDate = body.schoolDate ?? localDate(now, zone);
+  const expiresAt =
+    body.expiresAt !== undefined
+      ? new Date(body.expiresAt)
+      : EMERGENCIES.includes(body.category)
+        ? new Date(now.getTime() + EMERGENCY_LASTS_MS)
+        : endOfDate(schoolDate, zone);
+  if (expiresAt <= now) {
+    const field = body.expiresAt === undefined ? 'schoolDate' : 'expiresAt';
+    throw fieldErrors('INPUT_INVALID', 'the broadcast would be over before it began', [
+      { field, reason: 'is in the past' },
+    ]);
+  }
+  return { schoolDate, expiresAt };
 }

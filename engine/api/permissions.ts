@@ -16,13 +16,25 @@ export const PERMISSIONS: Readonly<Record<string, readonly Role[]>> = {
   'GET /v1/sites': EVERYBODY,
   'PUT /v1/sites/:code': ADMINISTRATOR,
 
+  'GET /v1/caller-ids': ADMINISTRATOR,
+  'PUT /v1/caller-ids/:phone': ADMINISTRATOR,
+  'DELETE /v1/caller-ids/:phone': ADMINISTRATOR,
+
   'POST /v1/imports/:kind': ADMINISTRATOR,
   'GET /v1/imports': READERS,
   'GET /v1/imports/:id': READERS,
 
   'GET /v1/trunks': OPERATORS,
-  'POST /v1/trunks': OPERATORS,
-  'PATCH /v1/trunks/:id': OPERATORS,
+  'POST /v1/trunks': ADMINISTRATOR,
+  'PATCH /v1/trunks/:id': ADMINISTRATOR,
+  'DELETE /v1/trunks/:id': ADMINISTRATOR,
+  'POST /v1/trunks/:id/pause': OPERATORS,
+  'POST /v1/trunks/:id/drain': OPERATORS,
+  'POST /v1/trunks/:id/resume': OPERATORS,
+
+  'GET /v1/nodes': OPERATORS,
+  'POST /v1/nodes/:name/drain': OPERATORS,
+  'POST /v1/nodes/:name/resume': OPERATORS,
 
   'GET /v1/schedules': SENDERS,
   'POST /v1/schedules': ADMINISTRATOR,
@@ -36,8 +48,11 @@ export const PERMISSIONS: Readonly<Record<string, readonly Role[]>> = {
   'POST /v1/broadcasts/:id/pause': SENDERS,
   'POST /v1/broadcasts/:id/resume': SENDERS,
   'POST /v1/broadcasts/:id/stop': SENDERS,
+  'POST /v1/broadcasts/:id/correct': SENDERS,
   'GET /v1/broadcasts/:id/progress': READERS,
   'GET /v1/broadcasts/:id/events': READERS,
+  'GET /v1/broadcasts/:id/forecast': READERS,
+  'POST /v1/forecasts': SENDERS,
 
   'GET /v1/calls': READERS,
   'GET /v1/calls/:id': READERS,

@@ -1,21 +1,7 @@
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import { toRollcallError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import { type AriEvent, parseEvent } from './events.ts';
-import { type AriHttp, openAriHttp } from './http.ts';
-import { type ChannelHandler, createRouter } from './router.ts';
-import { openAriSocket } from './socket.ts';
-import { requireVersion } from './version.ts';
-
-export interface AriOptions {
-  /** Asterisk's HTTP server, without `/ari`. */
-  url: string;
-  user: string;
-  password: string;
-  /** The Stasis application's name. */
-  app: string;
-}
+import type { AriEvent } from './events.ts';
+import type { AriHttp } from './http.ts';
+import type { ChannelHandler } from './router.ts';
 
 export interface Originate {
   /** Chosen by the caller; while it lives, a second originate with the same id is refused with 409. */
@@ -44,7 +30,7 @@ export interface ConnectionHandlers {
    * machine is there and nothing listens, so that Asterisk is not running at this moment.
    */
   onDown(error: Error, refused: boolean): void;
-  /** Another process took over our application: it gets the events, we do not. */
+  /** Another connection took over our application: it gets the events, we do not. */
   onReplaced(): void;
   /** An event of a channel that has no handler. */
   onStray(event: AriEvent): void;
@@ -61,6 +47,8 @@ export interface AriClient {
   channels(): Promise<Channel[]>;
   channel(channelId: string): Promise<Channel | undefined>;
   playbackExists(playbackId: string): Promise<boolean>;
+  /** How much audio Asterisk has sent to the channel, in ms; 0 for one that is gone. */
+  audioSentMs(channelId: string): Promise<number>;
   /** Asks for the events of a channel that an earlier process of ours made. */
   subscribe(channelId: string): Promise<void>;
   attach(channelId: string, handler: ChannelHandler): void;
@@ -70,68 +58,12 @@ export interface AriClient {
 }
 
 const channelSchema = z.object({ id: z.string(), state: z.string() });
-const infoSchema = z.object({
-  system: z.object({ version: z.string() }),
-  status: z.object({ startup_time: z.string() }),
-});
-
-/**
- * Connects to one Asterisk node and stays connected until `close`. Operations throw ARI_UNAVAILABLE when no
- * answer came and ARI_REFUSED for an error status; see {@link AriHttp}.
- */
-export function connectAri(
-  options: AriOptions,
-  { clock, log }: { clock: Clock; log: Log },
-  handlers: ConnectionHandlers,
-): AriClient {
-  const http = openAriHttp(options);
-  const router = createRouter(handlers.onStray);
-  let connected = false;
-  let startedAt = new Date(0);
-
-  const onMessage = (text: string) => {
-    let event: AriEvent | undefined;
-    try {
-      event = parseEvent(text);
-    } catch (error) {
-      log.warn({ err: toRollcallError(error) }, 'event not understood');
-      return;
-    }
-    if (event?.type === 'ApplicationReplaced') handlers.onReplaced();
-    else if (event !== undefined) router.dispatch(event);
-  };
-  const socket = openAriSocket(options, clock, {
-    prepare: async () => {
-      const { system, status } = infoSchema.parse(await http.request('GET', '/asterisk/info'));
-      requireVersion(system.version);
-      startedAt = new Date(status.startup_time);
-    },
-    onOpen: () => {
-      connected = true;
-      handlers.onUp(startedAt);
-    },
-    onMessage,
-    onDown: (error) => {
-      connected = false;
-      handlers.onDown(error, isRefusal(error));
-    },
-  });
-  return {
-    ...operations(http, options.app),
-    attach: router.attach,
-    detach: router.detach,
-    get connected() {
-      return connected;
-    },
-    close: async () => {
-      await socket.close();
-      await http.close();
-    },
-  };
-}
+const statisticsSchema = z.object({ txcount: z.number() });
+/** Audio in one RTP packet: what we offer, and what every trunk has taken so far. */
+const PACKET_MS = 20;
 
 /** The ARI operations that we use; source: Asterisk 22's rest-api resources. */
-function operations(http: AriHttp, app: string) {
+export function operations(http: AriHttp, app: string) {
   const idOf = encodeURIComponent;
   return {
     async originate({ channelId, endpoint, callerId, timeoutSeconds, variables }: Originate) {
@@ -163,6 +95,12 @@ function operations(http: AriHttp, app: string) {
     async playbackExists(playbackId: string) {
       return (await http.request('GET', `/playbacks/${idOf(playbackId)}`, { tolerate: [404] })) !== undefined;
     },
+    async audioSentMs(channelId: string) {
+      const body = await http.request('GET', `/channels/${idOf(channelId)}/rtp_statistics`, {
+        tolerate: [404],
+      });
+      return body === undefined ? 0 : statisticsSchema.parse(body).txcount * PACKET_MS;
+    },
     async subscribe(channelId: string) {
       const source = `channel:${channelId}`;
       await http.request('POST', `/applications/${idOf(app)}/subscription`, {
@@ -170,9 +108,4 @@ function operations(http: AriHttp, app: string) {
       });
     },
   };
-}
-
-function isRefusal(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  return (error as { code?: string }).code === 'ECONNREFUSED' || isRefusal(error.cause);
 }

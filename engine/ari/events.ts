@@ -14,8 +14,6 @@ const playback = z.object({ id: z.string(), target_uri: z.string(), state: z.str
 /** The events that we use, as Asterisk 22.10.1 and newer send them. Other fields are ignored. */
 const eventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('StasisStart'), channel }),
-  z.object({ type: z.literal('StasisEnd'), channel }),
-  z.object({ type: z.literal('ChannelStateChange'), channel }),
   z.object({ type: z.literal('Dial'), peer: channel, dialstatus: z.string() }),
   z.object({ type: z.literal('ChannelDtmfReceived'), channel, digit: z.string(), duration_ms: z.number() }),
   z.object({
@@ -25,15 +23,19 @@ const eventSchema = z.discriminatedUnion('type', [
     // Absent where Asterisk ended the call before any final response.
     tech_cause: z.number().optional(),
   }),
-  z.object({ type: z.literal('PlaybackStarted'), playback }),
   z.object({ type: z.literal('PlaybackFinished'), playback }),
   z.object({ type: z.literal('ApplicationReplaced') }),
 ]);
 export type AriEvent = z.infer<typeof eventSchema>;
-const KNOWN: ReadonlySet<string> = new Set(eventSchema.options.map((option) => option.shape.type.value));
+/** Their types. */
+export const EVENT_TYPES: readonly string[] = eventSchema.options.map((option) => option.shape.type.value);
+const KNOWN: ReadonlySet<string> = new Set(EVENT_TYPES);
 
 /** What Asterisk also sends to an application, and what we have no use for. */
 const UNUSED: ReadonlySet<string> = new Set([
+  'StasisEnd',
+  'ChannelStateChange',
+  'PlaybackStarted',
   'ChannelCreated',
   'ChannelVarset',
   'ChannelDialplan',
@@ -81,7 +83,6 @@ export function channelOf(event: AriEvent): string | undefined {
   switch (event.type) {
     case 'Dial':
       return event.peer.id;
-    case 'PlaybackStarted':
     case 'PlaybackFinished':
       return /^channel:(.+)$/.exec(event.playback.target_uri)?.[1];
     case 'ApplicationReplaced':

@@ -1,4 +1,4 @@
-import { Pool } from 'undici';
+import { type Dispatcher, Pool } from 'undici';
 import { RollcallError } from '../errors.ts';
 
 export interface AriHttp {
@@ -59,22 +59,14 @@ export function openAriHttp({
       const headers: Record<string, string> = { authorization };
       if (body !== undefined) headers['content-type'] = 'application/json';
       const suffix = search.size > 0 ? `?${search}` : '';
-      let statusCode: number;
-      let text: string;
-      try {
-        const response = await pool.request({
-          method,
-          path: `${prefix}${path}${suffix}`,
-          headers,
-          body: body === undefined ? null : JSON.stringify(body),
-        });
-        statusCode = response.statusCode;
-        text = await response.body.text();
-      } catch (error) {
-        throw new RollcallError('ARI_UNAVAILABLE', `Asterisk did not answer ${method} ${path}`, {
-          cause: error,
-        });
-      }
+      const { statusCode, text } = await dispatch(pool, {
+        method,
+        path: `${prefix}${path}${suffix}`,
+        headers,
+        body: body === undefined ? null : JSON.stringify(body),
+      }).catch((cause: unknown) => {
+        throw new RollcallError('ARI_UNAVAILABLE', `Asterisk did not answer ${method} ${path}`, { cause });
+      });
       if (statusCode < 400) return text === '' ? undefined : JSON.parse(text);
       if (tolerate.includes(statusCode)) return undefined;
       throw new RollcallError(
@@ -87,4 +79,29 @@ export function openAriHttp({
     },
     close: () => pool.close(),
   };
+}
+
+/**
+ * Sends a request and gathers its answer. undici's own `request` makes a stream of each body, which for three
+ * requests a call was a tenth of the engine's work.
+ */
+function dispatch(
+  pool: Pool,
+  request: Dispatcher.DispatchOptions,
+): Promise<{ statusCode: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    let status = 0;
+    const chunks: Buffer[] = [];
+    pool.dispatch(request, {
+      onRequestStart: () => undefined,
+      onResponseStart: (_controller, statusCode) => {
+        status = statusCode;
+      },
+      onResponseData: (_controller, chunk) => {
+        chunks.push(chunk);
+      },
+      onResponseEnd: () => resolve({ statusCode: status, text: Buffer.concat(chunks).toString() }),
+      onResponseError: (_controller, error) => reject(error),
+    });
+  });
 }

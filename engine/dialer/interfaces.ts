@@ -1,8 +1,17 @@
 /** What the dialer needs from the outside. The store and the ARI client fit these; unit tests may fake them. */
 import type { AriClient, ConnectionHandlers } from '../ari/client.ts';
-import type { AttemptEnd, Claim, ClaimRequest, OpenAttempt, TrunkLine } from '../domain/ledger.ts';
+import type {
+  AttemptEnd,
+  AttemptRef,
+  Claim,
+  ClaimRequest,
+  Lease,
+  OpenAttempt,
+  TrunkLine,
+} from '../domain/ledger.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { Outcome } from '../domain/terms.ts';
+import type { TrunkHealthReport } from '../domain/trunk-health.ts';
 
 /** The rows that the dialer reads and writes. Every method may throw while Postgres is away. */
 export interface Ledger {
@@ -13,25 +22,110 @@ export interface Ledger {
   /** How long ago, in ms, each INVITE of the last `withinMs` left on a trunk. */
   recentSends(trunkId: string, withinMs: number): Promise<number[]>;
   claim(request: ClaimRequest): Promise<Claim[]>;
-  openAttempts(node: string): Promise<OpenAttempt[]>;
-  markPlaced(attemptIds: string[]): Promise<void>;
-  markAnswered(attemptIds: string[]): Promise<void>;
+  /** On any node. */
+  openAttempts(trunkId: string): Promise<OpenAttempt[]>;
+  /** Puts the trunk's open attempts under our fence. */
+  adoptAttempts(trunkId: string, fence: number): Promise<void>;
+  /** Those of the ids that are open attempts, of any trunk. */
+  openAmong(attemptIds: string[]): Promise<string[]>;
+  markPlaced(attempts: AttemptRef[]): Promise<void>;
+  markAnswered(attempts: AttemptRef[]): Promise<void>;
   endAttempts(ends: AttemptEnd[]): Promise<void>;
-  /** Ends what expired or was stopped, and closes broadcasts that have no open call. */
-  settle(): Promise<void>;
+  /** Ends what expired or was stopped, closes broadcasts, and makes ready what came due; `nextDueMs`: the next. */
+  settle(): Promise<{ nextDueMs: number | null }>;
   refuseTrunk(trunkId: string, reason: string): Promise<void>;
+  /** Draining trunks that have no call left are paused; returns their names. */
+  settleDraining(): Promise<string[]>;
+  saveTrunkHealth(trunkId: string, report: TrunkHealthReport): Promise<void>;
+}
+
+/** The right to place calls on a trunk, for one engine at a time; see docs/decisions/0009. */
+export interface Leases {
+  /**
+   * Renews what this holder has for another `ttlMs` of the database's clock, and with `take` also takes every
+   * trunk but those in `except` whose lease is free or has run out, with a higher fence. Returns all it has.
+   */
+  hold(
+    holder: string,
+    engine: string,
+    ttlMs: number,
+    options: { take: boolean; except: string[] },
+  ): Promise<Lease[]>;
+  /** Gives trunks free for the next engine at once. */
+  release(holder: string, trunkIds: string[]): Promise<void>;
+}
+
+/** What operations decided about the Asterisk nodes. */
+export interface Nodes {
+  /** Adds those that are new; returns the names of those that are being drained. */
+  draining(names: string[]): Promise<string[]>;
 }
 
 export type Telephony = AriClient;
-export type ConnectTelephony = (handlers: ConnectionHandlers) => Telephony;
+
+/** What is known of a node's health beside its connection; empty where nothing watches it. */
+export interface NodeWatch {
+  /** True while the watch has a connection of its own to the node; undefined where there is no watch. */
+  readonly connected: boolean | undefined;
+  /** False: the node's OPTIONS to this trunk are not answered. Undefined: not known. */
+  reachable(trunk: string): boolean | undefined;
+  registration(trunk: string): string | undefined;
+  /** The longest queue of Asterisk's task processors. */
+  readonly backlog: number | undefined;
+}
+
+/** One Asterisk, as the dialer uses it. */
+export interface TelephonyNode {
+  readonly name: string;
+  readonly watch: NodeWatch;
+  /** An application of ours has its events. */
+  readonly connected: boolean;
+  /** Connects to a Stasis application of this node, until the client's `close`. */
+  connect(app: string, handlers: ConnectionHandlers): Telephony;
+  /** Brings a trunk's SIP settings to the node, if it does not have just these; throws while it cannot. */
+  provision(trunkId: string): Promise<void>;
+  /** Takes the SIP settings of all other trunks that it was given away from the node. */
+  retain(trunkIds: readonly string[]): Promise<void>;
+}
+
+/** How a call was refused, as the SIP message said it. Headers that are absent are empty. */
+export interface SipRefusal {
+  code: number;
+  phrase: string;
+  reason: string;
+  warning: string;
+  retryAfter: string;
+}
+
+/** Copies of SIP messages. */
+export interface SipWatch {
+  /** Resolves when the INVITE with this SIP Call-ID has left; at once where that cannot be seen. */
+  inviteSeen(sipCallId: string): Promise<void>;
+  /** The final failure of a call in the last minute, if it was seen. */
+  refusalOf(sipCallId: string): SipRefusal | undefined;
+  readonly listening: boolean;
+}
 
 /** Facts for Prometheus. */
 export interface DialerMetrics {
-  attemptEnded(fact: { outcome: Outcome; trunk: string; seconds: number }): void;
-  lines(facts: { trunk: string; inUse: number; max: number; permits: number }[]): void;
+  attemptEnded(fact: { outcome: Outcome; trunk: string; node: string; seconds: number }): void;
+  lines(facts: LineFact[]): void;
+  nodes(
+    facts: { node: string; connected: boolean; calls: number; onTheirWay: number; limit: number }[],
+  ): void;
   claimed(fact: { calls: number; seconds: number }): void;
   strayEvent(type: string): void;
-  telephony(connected: boolean): void;
+}
+
+export interface LineFact {
+  trunk: string;
+  inUse: number;
+  max: number;
+  permits: number;
+  /** Calls per second that the trunk is held to now. */
+  rate: number;
+  /** 0 closed, 1 half-open, 2 open */
+  breaker: number;
 }
 
 /** True for an error after which the same statement may succeed later, and may already have. */

@@ -1,13 +1,16 @@
 import type { AriEvent } from '../ari/events.ts';
-import type { Claim } from '../domain/ledger.ts';
+import type { AttemptEnd, Claim } from '../domain/ledger.ts';
+import { isAnalyticsBlock } from '../domain/outcome.ts';
 import { formatForTrunk } from '../domain/phone.ts';
 import type { Policy } from '../domain/policy.ts';
+import { isRateLimit } from '../domain/rate-limit.ts';
 import { decideRetry } from '../domain/retry.ts';
 import { isRollcallError, RollcallError, toRollcallError } from '../errors.ts';
 import { type Log, maskPhone } from '../log.ts';
-import type { DialerMetrics, Telephony } from './interfaces.ts';
+import type { DialerMetrics, SipWatch, Telephony } from './interfaces.ts';
 import type { LedgerWriter } from './ledger-writer.ts';
-import type { Line } from './line.ts';
+import type { Line, QueuedCall, TrunkVerdict } from './line.ts';
+import type { Node } from './node.ts';
 import {
   advance,
   type Command,
@@ -27,13 +30,18 @@ const UNCERTAIN_CHECK_MS = 1_000;
 /** After Asterisk's reply, how long the INVITE may take to leave before it counts as left. */
 const WIRE_WAIT_MS = 1_000;
 /** How long the copy of a SIP response may be behind the event that it explains. */
-const REASON_WAIT_MS = 100;
+const REFUSAL_WAIT_MS = 100;
+/** Codes whose words matter: a block by analytics, or a carrier that says we are too fast. */
+const READ_WORDS: ReadonlySet<number> = new Set([403, 480, 500, 503, 603]);
+/** After Asterisk itself has ended a call by its absolute time-out, how long its end may take. */
+export const DEADLINE_SLACK_MS = 15_000;
 
 /** Looks at Asterisk that are due: is the channel gone, does the playback play, why was it refused. */
-type Look = 'gone' | 'playback' | 'reason';
+type Look = 'gone' | 'playback' | 'refusal';
 
 export interface CallDependencies {
   telephony: Telephony;
+  node: Node;
   writer: LedgerWriter;
   metrics: DialerMetrics;
   log: Log;
@@ -41,31 +49,28 @@ export interface CallDependencies {
   policy: Policy;
   country: string;
   soundPathOf: (promptHash: string) => string;
-  /** Resolves when the INVITE with this SIP Call-ID has left; at once where that cannot be seen. */
-  inviteSeen: (sipCallId: string) => Promise<void>;
-  /** True when the carrier said that analytics blocked the call with this SIP Call-ID. */
-  isBlocked: (sipCallId: string) => boolean;
+  sip: SipWatch;
+  /** True while our connection to the call's node stands and is reconciled. */
+  nodeIsReady: () => boolean;
   /** The trunk refused us (401, 403, 407): it must not be used again until somebody looks. */
-  onTrunkRefused: (trunkId: string, sipCode: number | null) => void;
+  onTrunkRefused: (sipCode: number | null) => void;
   onEnded: (call: LiveCall) => void;
 }
 
 /** A call from its claim to its outcome: feeds the session with events and carries out its commands. */
-export interface LiveCall {
+export interface LiveCall extends QueuedCall {
   readonly claim: Claim;
   /** Asterisk may know this channel: `ari.channels()` can be asked about it. */
   readonly sent: boolean;
   readonly answered: boolean;
   readonly playing: { play: number; since: number } | undefined;
+  /** By then Asterisk has ended it, whatever happened to us. Monotonic. */
+  readonly deadline: number;
   feed(event: SessionEvent): void;
   /** Takes an event of its channel that came before it was there. */
   handle(event: AriEvent): void;
   /** The call is another engine's now: no timer, no event, no result of ours. */
   forget(): void;
-  /** Sends the INVITE; resolves when it has left, or is known never to leave. */
-  send(): Promise<void>;
-  /** Gives the claim back: its INVITE never left. */
-  giveBack(): void;
 }
 
 export const limitsOf = (claim: Claim, policy: Policy): SessionLimits => ({
@@ -97,8 +102,14 @@ export function createLiveCall(
   const timers = new Map<TimerName | Look, NodeJS.Timeout>();
   const startedAt = now();
   const onWire = Promise.withResolvers<void>();
+  let deadline = startedAt + totalLimitMs(step.session.limits) + DEADLINE_SLACK_MS;
   let session = step.session;
   let sent = alreadySent;
+  /** When the INVITE was asked for, and later when it left. */
+  let sentAt = startedAt;
+  /** It rings or is answered, and the line knows that its trunk works. */
+  let worked = false;
+  let forgotten = false;
 
   const disarm = (timer: TimerName | Look) => {
     clearTimeout(timers.get(timer));
@@ -118,7 +129,9 @@ export function createLiveCall(
         disarm(command.timer);
         break;
       case 'record':
-        writer.answered(id).then(() => feed({ type: 'recorded' }), onUnexpected);
+        writer
+          .answered({ attemptId: id, fence: claim.fence })
+          .then(() => feed({ type: 'recorded' }), onUnexpected);
         break;
       case 'play':
         telephony
@@ -138,10 +151,15 @@ export function createLiveCall(
   };
 
   const feed = (event: SessionEvent): void => {
+    if (forgotten) return;
     const next = advance(session, event, now());
     if (next.session.phase !== session.phase)
       log.debug({ from: session.phase, to: next.session.phase }, 'phase');
     session = next.session;
+    if (session.progressed && !worked && !alreadySent) {
+      worked = true;
+      line.worked(sentAt);
+    }
     for (const command of next.commands) execute(command);
   };
 
@@ -158,7 +176,7 @@ export function createLiveCall(
       Promise.all([telephony.channel(id), telephony.playbackExists(playbackIdOf(id, play))]).then(
         ([channel, plays]) => {
           if (channel === undefined) arm('gone', 0, checkAlive);
-          else if (!plays) feed({ type: 'playRefused', play });
+          else if (!plays) feed({ type: 'playLost', play });
         },
         onUnexpected,
       );
@@ -180,7 +198,8 @@ export function createLiveCall(
       },
       (error) => {
         onUnexpected(error);
-        arm('gone', GONE_CHECK_MS, checkAlive);
+        if (now() > deadline) feed({ type: 'lost', until: now() });
+        else arm('gone', GONE_CHECK_MS, checkAlive);
       },
     );
   };
@@ -188,41 +207,58 @@ export function createLiveCall(
   const onAriEvent = (event: AriEvent): void => {
     // Asterisk replies to an originate before a thread of its own dials; its first Dial event comes after.
     if (event.type === 'Dial')
-      deps.inviteSeen(event.peer.protocol_id ?? '').then(onWire.resolve, onUnexpected);
-    // Only the Reason header tells a 603 of the carrier's analytics from one of a person. Its copy travels
-    // by another socket and may be a moment behind.
-    if (event.type === 'ChannelDestroyed' && event.tech_cause === 603) {
-      const { protocol_id: sipCallId = '' } = event.channel;
-      arm('reason', REASON_WAIT_MS, () =>
-        feed({
-          type: 'destroyed',
-          sipCode: 603,
-          cause: event.cause,
-          analyticsBlock: deps.isBlocked(sipCallId),
-        }),
-      );
+      deps.sip.inviteSeen(event.peer.protocol_id ?? '').then(onWire.resolve, onUnexpected);
+    if (event.type === 'ChannelDestroyed') {
+      onDestroyed(event.tech_cause ?? null, event.cause, event.channel.protocol_id ?? '');
       return;
     }
     const translated = translate(event);
     if (translated !== undefined) feed(translated);
   };
 
+  /** Some refusals are told apart by their words only, whose copy travels by another socket. */
+  const onDestroyed = (sipCode: number | null, cause: number, sipCallId: string): void => {
+    const tell = () => feed({ type: 'destroyed', sipCode, cause, ...meaningOf(sipCode, sipCallId) });
+    const wordsMatter = sipCode !== null && READ_WORDS.has(sipCode) && !session.answered;
+    if (wordsMatter && deps.sip.listening && deps.sip.refusalOf(sipCallId) === undefined)
+      arm('refusal', REFUSAL_WAIT_MS, tell);
+    else tell();
+  };
+
+  const meaningOf = (sipCode: number | null, sipCallId: string) => {
+    const refusal = deps.sip.refusalOf(sipCallId);
+    return {
+      analyticsBlock: sipCode === 603 && isAnalyticsBlock(refusal?.reason ?? ''),
+      rateLimited: isRateLimit({
+        sipCode,
+        phrase: refusal === undefined ? null : `${refusal.phrase} ${refusal.reason} ${refusal.warning}`,
+        retryAfter:
+          refusal === undefined || refusal.retryAfter === '' ? null : Number.parseInt(refusal.retryAfter, 10),
+      }),
+    };
+  };
+
   const forget = (): void => {
+    if (forgotten) return;
+    forgotten = true;
     for (const timer of [...timers.keys()]) disarm(timer);
     telephony.detach(id);
+    // Whoever waits for the INVITE waits for nothing now.
+    onWire.resolve();
+    deps.node.callEnded();
   };
 
   const finish = (result: SessionResult): void => {
     forget();
-    onWire.resolve();
     const heardShare = result.heardMs / claim.messageMs;
     const verdict = decideRetry(result.outcome, heardShare, claim.history, policy);
-    writer.ended({ attemptId: id, ...result, ...verdict });
+    writer.ended({ attemptId: id, fence: claim.fence, ...result, ...verdict });
     const seconds = Math.round(now() - startedAt) / 1000;
     log.info({ to: maskPhone(claim.phone), ...result, ...verdict, seconds }, 'attempt ended');
-    deps.metrics.attemptEnded({ outcome: result.outcome, trunk: line.trunk.name, seconds });
-    if (result.outcome === 'trunk_refused') deps.onTrunkRefused(claim.trunkId, result.sipCode);
-    line.freeChannel();
+    const { outcome } = result;
+    deps.metrics.attemptEnded({ outcome, trunk: line.trunk.name, node: deps.node.name, seconds });
+    if (outcome === 'trunk_refused') deps.onTrunkRefused(result.sipCode);
+    line.freeChannel(worked ? 'nothing' : verdictOnTrunk(result), sentAt);
     deps.onEnded(call);
   };
 
@@ -246,6 +282,9 @@ export function createLiveCall(
     get answered() {
       return session.answered;
     },
+    get deadline() {
+      return deadline;
+    },
     get playing() {
       const { playingSince, plays } = session;
       return playingSince === null ? undefined : { play: plays, since: playingSince };
@@ -253,9 +292,16 @@ export function createLiveCall(
     feed,
     handle: onAriEvent,
     forget,
+    readiness() {
+      if (!deps.nodeIsReady()) return 'never';
+      return deps.node.mayOriginate ? 'now' : 'later';
+    },
     async send() {
+      const left = deps.node.originating();
+      sentAt = now();
+      deadline = sentAt + totalLimitMs(session.limits) + DEADLINE_SLACK_MS;
       for (const command of step.commands) execute(command);
-      log.info({ to: maskPhone(claim.phone) }, 'INVITE');
+      log.debug({ to: maskPhone(claim.phone) }, 'INVITE');
       try {
         await originate();
       } catch (error) {
@@ -268,15 +314,17 @@ export function createLiveCall(
       const timer = setTimeout(onWire.resolve, WIRE_WAIT_MS);
       await onWire.promise;
       clearTimeout(timer);
+      left();
       // A stop is acknowledged when no claimed call is left: only now can its INVITE not come any more.
-      writer.placed(id);
+      writer.placed({ attemptId: id, fence: claim.fence });
     },
     giveBack() {
-      telephony.detach(id);
-      writer.ended({ attemptId: id, ...NEVER_SENT });
+      forget();
+      writer.ended(neverSent(claim));
       deps.onEnded(call);
     },
   };
+  deps.node.callBegan();
   telephony.attach(id, onAriEvent);
   // A call that waits for its permit is not dialling yet: its ring timer starts with the INVITE.
   if (alreadySent) for (const command of step.commands) execute(command);
@@ -284,7 +332,9 @@ export function createLiveCall(
 }
 
 /** How an attempt ends whose INVITE never left: it counts as nothing, and the call is ready again. */
-export const NEVER_SENT = {
+export const neverSent = ({ attemptId, fence }: Pick<Claim, 'attemptId' | 'fence'>): AttemptEnd => ({
+  attemptId,
+  fence,
   outcome: 'interrupted',
   heard: 'none',
   heardMs: 0,
@@ -294,15 +344,34 @@ export const NEVER_SENT = {
   interrupted: true,
   counted: 'nothing',
   retryInMs: 0,
-} as const;
+  reroute: false,
+});
+
+/** What a call that neither rang nor was answered says of its trunk. */
+function verdictOnTrunk({ outcome, sipCode }: SessionResult): TrunkVerdict {
+  switch (outcome) {
+    case 'trunk_failure':
+      return sipCode === null || sipCode === 408 ? 'timed_out' : 'failed';
+    case 'trunk_refused':
+      return 'failed';
+    case 'rate_limited':
+      return 'rate_limited';
+    case 'interrupted':
+    case 'failed':
+      return 'nothing';
+    default:
+      return 'worked';
+  }
+}
 
 /** The only place where a number meets a dial string; both parts are checked again here. */
 function dialString(claim: Claim, line: Line, country: string): string {
-  const number = formatForTrunk(claim.phone, line.trunk.numberFormat, country);
-  if (!/^\+?[0-9]{3,15}$/.test(number) || !/^[A-Za-z0-9_-]+$/.test(line.trunk.endpoint)) {
+  const { name, numberFormat, numberPrefix } = line.trunk;
+  const number = formatForTrunk(claim.phone, numberFormat, country, numberPrefix);
+  if (!/^\+?[0-9]{3,20}$/.test(number) || !/^[A-Za-z0-9_-]+$/.test(name)) {
     throw new RollcallError('INTERNAL', `attempt ${claim.attemptId} has no dialable number or endpoint`);
   }
-  return `PJSIP/${number}@${line.trunk.endpoint}`;
+  return `PJSIP/${number}@${name}`;
 }
 
 /** What an ARI event means to the session; undefined: nothing. */
@@ -320,8 +389,6 @@ function translate(event: AriEvent): SessionEvent | undefined {
         play: Number(event.playback.id.split('.').at(-1)),
         done: event.playback.state === 'done',
       };
-    case 'ChannelDestroyed':
-      return { type: 'destroyed', sipCode: event.tech_cause ?? null, cause: event.cause };
     default:
       return undefined;
   }

@@ -1,18 +1,19 @@
 /**
- * After a start, a gap in Asterisk's events or a lost database connection, three parties may disagree about
- * a call: the ledger, Asterisk, and our memory. This compares them and lets each open attempt end once.
+ * After a start, a take-over, a gap in Asterisk's events or a lost database connection, three parties may
+ * disagree about a call: the ledger, Asterisk, and our memory. This compares them and lets each open attempt
+ * end once. The order is the argument for its safety:
  *
- * The order is the argument for its safety:
- *
- * 1. No INVITE leaves while it works, and what waited for its permit is given back.
- * 2. Our calls are noted *before* Asterisk is asked for its channels: one that is placed in between is not
+ * 1. A trunk's open attempts are read *after* they were put under our fence: what an owner before us still
+ *    writes changes nothing, and what it claims is refused.
+ * 2. No INVITE leaves by a node while we compare with it, and what waited for its permit is given back.
+ * 3. Our calls are noted *before* Asterisk is asked for its channels: one that is placed in between is not
  *    taken for missing.
- * 3. A channel that is missing in the list is asked for once more, by itself, after a moment: its last event
+ * 4. A channel that is missing in the list is asked for once more, by itself, after a moment: its last event
  *    may be on the way. Only Asterisk's clear no means lost.
- * 4. Our calls are noted *before* the ledger is asked for open attempts, and what we know is written first:
- *    an attempt that ends in between is ours, not an earlier engine's.
- * 5. A channel of an earlier engine is listened to *before* its state is asked for: an answer in between is
+ * 5. A channel of an earlier owner is listened to *before* its state is asked for: an answer in between is
  *    kept and handed on.
+ * 6. The ledger is asked which attempts are open *after* Asterisk was asked for its channels: a channel whose
+ *    attempt is not open then is nobody's.
  */
 import type { Channel } from '../ari/client.ts';
 import type { AriEvent } from '../ari/events.ts';
@@ -21,30 +22,42 @@ import type { Policy } from '../domain/policy.ts';
 import { isRollcallError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Telephony } from './interfaces.ts';
-import { type LiveCall, limitsOf, playbackIdOf } from './live-call.ts';
-import { advance, MAX_PLAYS, resumePlaying, resumeUnsure, type Step, startSession } from './session.ts';
+import { DEADLINE_SLACK_MS, type LiveCall, limitsOf, playbackIdOf } from './live-call.ts';
+import {
+  advance,
+  MAX_PLAYS,
+  resumePlayed,
+  resumePlaying,
+  type SessionLimits,
+  type SessionResult,
+  type Step,
+  startSession,
+} from './session.ts';
 
+const ATTEMPT_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** Attempt ids are UUIDs; channels with other names are not ours (parents who call back). */
-const OURS = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+export const isOurs = (channelId: string): boolean => ATTEMPT_ID.test(channelId);
+
+/**
+ * So much of a message sent is all of it: its last packet may be short. What was stopped in the middle (by a key,
+ * a moment before its engine died) is begun again.
+ */
+const MOST_OF_IT = 0.9;
 /** A call that ended just now may still have its last event on the way to us. */
 const GRACE_MS = 500;
 
 export interface Moment {
-  /** Wall clock, ms since the epoch; only to place Asterisk's start. */
-  wall: number;
-  /** Monotonic, ms: for everything else. */
+  /** Now, monotonic. */
   mono: number;
-  /** When this Asterisk was started, wall clock: no call of before outlived that. */
-  asteriskStartedAt: number;
+  /** Asterisk was started anew since we were last connected, or nothing has listened there for a while. */
+  died: boolean;
   /** When a connection to Asterisk was first refused in the gap, monotonic: it was dead by then. */
   refusedAt: number | undefined;
 }
 
 /** The latest that a channel which is gone can have ended, on the monotonic clock. */
-function endedAtLatest({ wall, mono, asteriskStartedAt, refusedAt }: Moment, begunAt: number): number {
-  const restartedAt = mono - (wall - asteriskStartedAt);
-  if (restartedAt <= begunAt) return mono;
-  return Math.min(mono, restartedAt, refusedAt !== undefined && refusedAt > begunAt ? refusedAt : mono);
+export function endedAtLatest({ mono, died, refusedAt }: Moment, begunAt: number): number {
+  return died && refusedAt !== undefined && refusedAt > begunAt ? refusedAt : mono;
 }
 
 /**
@@ -90,14 +103,33 @@ export interface Resumption {
   alive: boolean;
 }
 
+/** An open attempt of an earlier owner. Times are monotonic. */
+export interface Inherited {
+  attempt: OpenAttempt;
+  /** When its answer was committed, or a moment before that; null: not answered. */
+  begunAt: number | null;
+  /** By then Asterisk has ended it by itself. */
+  deadline: number;
+}
+
+/** `readAt`: monotonic, from before the ledger was asked. */
+export function inherit(attempt: OpenAttempt, readAt: number): Inherited {
+  const { answeredAgoMs, deadlineInMs } = attempt;
+  return {
+    attempt,
+    begunAt: answeredAgoMs === null ? null : readAt - answeredAgoMs,
+    deadline: readAt + deadlineInMs + DEADLINE_SLACK_MS,
+  };
+}
+
 /**
- * Finds out where an attempt stands that has no session: its engine died. `answeredAgoMs` of the attempt is
- * as of `moment`. The message began no sooner than the answer was committed, so that is the bound: counting
- * from later would call a message short that was heard to its end.
+ * Finds out where an attempt stands that has no session: its engine died. The message began no sooner than the
+ * answer was committed, so that is the bound: counting from later would call a message short that was heard to
+ * its end.
  */
 export async function resumeAttempt(
-  attempt: OpenAttempt,
-  listed: Channel | undefined,
+  { attempt, begunAt }: Inherited,
+  listed: boolean,
   telephony: Telephony,
   policy: Policy,
   moment: Moment,
@@ -105,7 +137,7 @@ export async function resumeAttempt(
   const id = attempt.attemptId;
   const missed: AriEvent[] = [];
   let channel: Channel | undefined;
-  if (listed !== undefined) {
+  if (listed) {
     telephony.attach(id, (event) => missed.push(event));
     try {
       channel = await listen(id, telephony);
@@ -115,12 +147,10 @@ export async function resumeAttempt(
   }
   const limits = limitsOf(attempt, policy);
   const start = startSession(limits);
-  const begunAt = attempt.answeredAgoMs === null ? null : moment.mono - attempt.answeredAgoMs;
   const found = (step: Step): Resumption => ({ step, missed, alive: channel !== undefined });
   if (channel === undefined) {
-    // The ledger has no answer, so no message was started: nothing was heard.
-    if (begunAt === null) return { ...found(start), lostUntil: moment.mono };
-    return { ...found(resumePlaying(limits, 1, begunAt)), lostUntil: endedAtLatest(moment, begunAt) };
+    const until = begunAt === null ? moment.mono : endedAtLatest(moment, begunAt);
+    return { ...found(resumeLost(limits, begunAt)), lostUntil: until };
   }
   if (channel.state !== 'Up') return found(advanceStep(start, { type: 'ringing' }, moment.mono));
   if (begunAt === null) return found(advanceStep(start, { type: 'answered' }, moment.mono));
@@ -128,8 +158,9 @@ export async function resumeAttempt(
     if (await telephony.playbackExists(playbackIdOf(id, play)))
       return found(resumePlaying(limits, play, begunAt));
   }
-  // Nothing is playing: either it is over, or it never began. Only the time can tell.
-  if (moment.mono - begunAt >= limits.messageMs) return found(resumeUnsure(limits));
+  // Nothing is playing: either it is over, or it never began. Asterisk sends no audio but the message.
+  const sentMs = await telephony.audioSentMs(id);
+  if (sentMs >= limits.messageMs * MOST_OF_IT) return found(resumePlayed(limits));
   return found(advanceStep(start, { type: 'answered' }, moment.mono));
 }
 
@@ -150,16 +181,22 @@ function advanceStep(step: Step, event: Parameters<typeof advance>[1], now: numb
   return { session: next.session, commands: [...step.commands, ...next.commands] };
 }
 
-/** Hangs up channels of ours that the ledger shows as ended or does not know: nobody would ever end them. */
-export async function hangUpStrangers(
-  channels: ReadonlyMap<string, Channel>,
-  isKnown: (channelId: string) => boolean,
-  telephony: Telephony,
-  log: Log,
-): Promise<void> {
-  for (const id of channels.keys()) {
-    if (!OURS.test(id) || isKnown(id)) continue;
+/** Hangs up channels of attempts that are not open: nobody would ever end them. */
+export async function hangUpStrangers(ids: readonly string[], telephony: Telephony, log: Log): Promise<void> {
+  for (const id of ids) {
     log.warn({ attempt: id }, 'hanging up a channel without an open attempt');
     await telephony.hangup(id);
   }
+}
+
+/** Where a session stood whose channel is gone: without an answer in the ledger no message was started. */
+const resumeLost = (limits: SessionLimits, begunAt: number | null): Step =>
+  begunAt === null ? startSession(limits) : resumePlaying(limits, 1, begunAt);
+
+/** How an attempt ended whose channel is gone, seen by nobody; it may have lived until then (monotonic). */
+export function lostResult({ attempt, begunAt }: Inherited, until: number, policy: Policy): SessionResult {
+  const { session } = resumeLost(limitsOf(attempt, policy), begunAt);
+  const [finish] = advance(session, { type: 'lost', until }, until).commands;
+  if (finish?.do !== 'finish') throw new Error('a session whose channel is lost must end');
+  return finish.result;
 }

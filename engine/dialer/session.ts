@@ -12,6 +12,7 @@
  */
 import type { AttemptEnd } from '../domain/ledger.ts';
 import { heardLevelOf, outcomeOfEnding, outcomeOfListening } from '../domain/outcome.ts';
+import type { Verdict } from '../domain/retry.ts';
 
 export type Phase = 'dialing' | 'ringing' | 'pausing' | 'playing' | 'waiting' | 'leaving' | 'ended';
 export type TimerName = 'ring' | 'pause' | 'keys' | 'fault' | 'limit';
@@ -48,6 +49,15 @@ export interface Session {
   readonly abandoned: boolean;
 }
 
+/** How the channel ended, as Asterisk and the copy of the SIP response say. */
+export interface Destroyed {
+  sipCode: number | null;
+  /** Q.850 */
+  cause: number | null;
+  analyticsBlock?: boolean;
+  rateLimited?: boolean;
+}
+
 export type SessionEvent =
   | { type: 'ringing' }
   | { type: 'answered' }
@@ -56,8 +66,10 @@ export type SessionEvent =
   | { type: 'playbackFinished'; play: number; done: boolean }
   /** The message was not started: nothing of it was heard. */
   | { type: 'playRefused'; play: number }
+  /** The request to play was lost on its way: it is asked for again, and only now begins. */
+  | { type: 'playLost'; play: number }
   | { type: 'digit'; digit: string }
-  | { type: 'destroyed'; sipCode: number | null; cause: number | null; analyticsBlock?: boolean }
+  | ({ type: 'destroyed' } & Destroyed)
   /** Asterisk would not place the call: nothing was sent. */
   | { type: 'refused' }
   /** The channel vanished unseen; it may have lived until `until`. */
@@ -76,7 +88,7 @@ export type Command =
   | { do: 'finish'; result: SessionResult };
 
 /** What is known of the attempt when it is over; what follows from it is decided elsewhere (domain/retry.ts). */
-export type SessionResult = Omit<AttemptEnd, 'attemptId' | 'counted' | 'retryInMs'>;
+export type SessionResult = Omit<AttemptEnd, 'attemptId' | 'fence' | keyof Verdict>;
 
 export interface Step {
   session: Session;
@@ -140,8 +152,8 @@ export function resumePlaying(limits: SessionLimits, play: number, since: number
   };
 }
 
-/** A session that may have played its message to the end while nobody looked: it only says goodbye. */
-export function resumeUnsure(limits: SessionLimits): Step {
+/** A session that played its message to the end while nobody looked: it only says goodbye. */
+export function resumePlayed(limits: SessionLimits): Step {
   const { session } = resumePlaying(limits, 1, 0);
   return leave({
     ...session,
@@ -174,6 +186,10 @@ export function advance(session: Session, event: SessionEvent, now: number): Ste
             session: { ...session, playingSince: null },
             commands: [{ do: 'arm', timer: 'fault', ms: FAULT_MS }],
           }
+        : stay(session);
+    case 'playLost':
+      return session.phase === 'playing' && event.play === session.plays
+        ? { session: { ...session, playingSince: now }, commands: [{ do: 'play', play: event.play }] }
         : stay(session);
     case 'digit':
       return onDigit(session, event.digit, now);
@@ -313,13 +329,8 @@ function interrupt(session: Session): Step {
   return end(session, { outcome: 'interrupted', sipCode: null, cause: null, interrupted: true });
 }
 
-interface Destroyed {
-  sipCode: number | null;
-  cause: number | null;
-  analyticsBlock?: boolean;
-}
-
-function finish(session: Session, { sipCode, cause, analyticsBlock = false }: Destroyed): Step {
+function finish(session: Session, destroyed: Destroyed): Step {
+  const { sipCode, cause, analyticsBlock = false, rateLimited = false } = destroyed;
   const { progressed, rangOut } = session;
   if (session.abandoned && !session.completed && !session.confirmed) {
     // It may have ended just before we hung up.
@@ -332,7 +343,7 @@ function finish(session: Session, { sipCode, cause, analyticsBlock = false }: De
     ? session.faulty && !session.completed
       ? 'failed'
       : outcomeOfListening(session)
-    : outcomeOfEnding({ sipCode, cause, progressed, rangOut, analyticsBlock });
+    : outcomeOfEnding({ sipCode, cause, progressed, rangOut, analyticsBlock, rateLimited });
   return end(session, { sipCode, cause, outcome, interrupted: false });
 }
 

@@ -38,3 +38,12 @@ export const audienceSchema = z.discriminatedUnion('kind', [
 ]);
 
 export type Audience = z.infer<typeof audienceSchema>;
+
+/** Nobody asks for it: the audience of a correction. */
+const reachedSchema = z
+  .strictObject({ kind: z.literal('reached'), broadcast: z.uuid() })
+  .describe('Every phone that heard something of this broadcast, or of one that it corrects');
+
+/** The audience as it is stored with a broadcast. */
+export const storedAudienceSchema = z.union([audienceSchema, reachedSchema]);
+export type StoredAudience = z.infer<typeof storedAudienceSchema>;

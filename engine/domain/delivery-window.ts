@@ -33,6 +33,47 @@ export function nextOpening(at: Date, zone: string, policy: Hours): Date | undef
   }
 }
 
+const STEP_MINUTES = 15;
+
+/**
+ * The stretches of time from `at` to `until` in which {@link mayCall} is true, as ms after `at`. For
+ * forecasts: a pause of less than a quarter of an hour may be overlooked.
+ */
+export function openSpans(
+  at: Date,
+  until: Date,
+  zone: string,
+  policy: Hours,
+): { fromMs: number; untilMs: number }[] {
+  const spans: { fromMs: number; untilMs: number }[] = [];
+  const end = until.getTime();
+  for (let from = at; from.getTime() < end; ) {
+    const opening = nextOpening(from, zone, policy);
+    if (opening === undefined || opening.getTime() >= end) break;
+    const closing = Math.min(end, closingAfter(opening.getTime(), end, zone, policy));
+    spans.push({ fromMs: opening.getTime() - at.getTime(), untilMs: closing - at.getTime() });
+    from = new Date(closing);
+  }
+  return spans;
+}
+
+/** The first minute after `opening` that is closed; `end` or later when there is none before. */
+function closingAfter(opening: number, end: number, zone: string, policy: Hours): number {
+  let open = Math.floor(opening / MINUTE_MS) * MINUTE_MS;
+  let closed = open;
+  do {
+    open = closed;
+    closed += STEP_MINUTES * MINUTE_MS;
+    if (closed >= end) break;
+  } while (mayCall(new Date(closed), zone, policy));
+  while (closed - open > MINUTE_MS) {
+    const middle = open + Math.floor((closed - open) / MINUTE_MS / 2) * MINUTE_MS;
+    if (mayCall(new Date(middle), zone, policy)) open = middle;
+    else closed = middle;
+  }
+  return closed;
+}
+
 function minuteOfDay(atMs: number, zone: string): number {
   const minutes = Math.floor((atMs + offsetAt(atMs, zone)) / MINUTE_MS) % DAY_MINUTES;
   return minutes < 0 ? minutes + DAY_MINUTES : minutes;

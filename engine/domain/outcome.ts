@@ -12,6 +12,8 @@ export interface Ending {
   rangOut: boolean;
   /** A Reason header said that the carrier's analytics blocked the call (603+). */
   analyticsBlock: boolean;
+  /** The carrier said that we call too fast. */
+  rateLimited: boolean;
 }
 
 /** Source: the specification's table of results (domain.md); RFC 3261, 8197, 8688; 47 CFR 64.1200(k). */
@@ -51,10 +53,14 @@ const BY_CAUSE: Readonly<Record<number, Outcome>> = {
   28: 'bad_number', // invalid number format
 };
 
+/** True for the Reason of a call that analytics blocked: 603+ (ATIS-1000099; 47 CFR 64.1200(k)(9)). */
+export const isAnalyticsBlock = (reason: string): boolean => /\bv=analytics\d*\b/i.test(reason);
+
 /** Outcome of a call that was not answered. What is in no table is the trunk's failure, never the parent's. */
 export function outcomeOfEnding(ending: Ending): Outcome {
-  const { sipCode, cause, progressed, rangOut, analyticsBlock } = ending;
+  const { sipCode, cause, progressed, rangOut, analyticsBlock, rateLimited } = ending;
   if (rangOut) return 'no_answer';
+  if (rateLimited) return 'rate_limited';
   if (sipCode === 603 && analyticsBlock) return 'blocked';
   // PJSIP reports its own time-out as 408 too: nobody rang, so the trunk did not answer.
   if (sipCode === 408 && !progressed) return 'trunk_failure';

@@ -73,17 +73,69 @@ function brokenNanp(input: string, number: PhoneNumber, type: string): boolean {
   return /^\D*1\D*1/.test(input) || (type !== 'TOLL_FREE' && /^\d{3}[2-9]11/.test(number.nationalNumber));
 }
 
+/** What a family, or a district's own line, can have. All others cost by the minute, or reach nobody. */
+const ORDINARY = new Set(['FIXED_LINE', 'MOBILE', 'FIXED_LINE_OR_MOBILE', 'VOIP', 'TOLL_FREE']);
+/** Information services of the North American plan, which bill the caller: exchange 976, and 555-1212. */
+const NANP_SERVICE = /^[0-9]{3}(976|5551212)/;
+
+/**
+ * Whether a trunk may dial an E.164 number. Without prefixes: only numbers of `country` (ISO 3166 alpha-2), by
+ * what the number plan says and not by the calling code, so that +1 876 is Jamaica and not the United States.
+ * With prefixes: those that begin with one, wherever that is. Premium-rate, shared-cost, personal and corporate
+ * numbers, service and emergency numbers, and those that do not exist: never, whatever the prefixes say.
+ *
+ * Who breaks into a phone system has it call such numbers, and gets a share of what the calls cost.
+ */
+export function mayDial(
+  phone: string,
+  { allowedPrefixes, country }: { allowedPrefixes: readonly string[] | null; country: string },
+): boolean {
+  if (!E164.test(phone)) return false;
+  const number = parsePhoneNumberFromString(phone);
+  const type = number?.getType();
+  if (number === undefined || type === undefined || !ORDINARY.has(type)) return false;
+  if (brokenNanp(phone, number, type)) return false;
+  if (number.countryCallingCode === '1' && NANP_SERVICE.test(number.nationalNumber)) return false;
+  return allowedPrefixes === null
+    ? number.country === country
+    : allowedPrefixes.some((prefix) => phone.startsWith(prefix));
+}
+
 /**
  * The digits that a trunk wants for `e164`; always matches `^\+?[0-9]+$`. `national` is how it is dialled
  * inside `country`; a number of another country then gets the international prefix (from the US: `011…`).
+ * `prefix` is `numberPrefix`, then as `plain`.
  *
- * Throws a RangeError for anything that is not an E.164 number: it would go into a dial string.
+ * Throws a RangeError for anything that is not an E.164 number, since it would go into a dial string, and for a
+ * prefix that makes an emergency call of one.
  */
-export function formatForTrunk(e164: string, format: NumberFormat, country: string): string {
+export function formatForTrunk(
+  e164: string,
+  format: NumberFormat,
+  country: string,
+  numberPrefix: string | null = null,
+): string {
   if (!E164.test(e164)) throw new RangeError('a number to dial must be E.164, such as +13035550142');
-  const dialled = format === 'e164' ? e164 : format === 'plain' ? e164.slice(1) : national(e164, country);
+  const dialled = formatted(e164, format, country, numberPrefix ?? '');
   if (!DIALLABLE.test(dialled)) throw new RangeError('a number to dial came out with more than digits');
   return dialled;
+}
+
+function formatted(e164: string, format: NumberFormat, country: string, numberPrefix: string): string {
+  switch (format) {
+    case 'e164':
+      return e164;
+    case 'plain':
+      return e164.slice(1);
+    case 'national':
+      return national(e164, country);
+    case 'prefix': {
+      const digits = `${numberPrefix}${e164.slice(1)}`;
+      if (/^(911|112)/.test(digits))
+        throw new RangeError('with this prefix a call would be an emergency call');
+      return digits;
+    }
+  }
 }
 
 function national(e164: string, country: string): string {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CATEGORIES } from './terms.ts';
 
 const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day such as 07:00');
 
@@ -19,6 +20,10 @@ export const policySchema = z.strictObject({
   /** After a failure of the trunk, which is not counted as a try. */
   trunkRetrySeconds: z.number().int().min(1).max(3_600).default(10),
   maxTrunkFailures: z.number().int().min(1).max(50).default(5),
+  /** Calls per phone and local day over all broadcasts; emergencies and schools out are excepted. */
+  dailyCallsPerPhone: z.number().int().min(1).max(1_000).default(6),
+  /** In these a student's phones are called one after the other until one is reached; else all at once. */
+  oneAtATime: z.array(z.enum(CATEGORIES)).default([]),
   /** How long a phone rings before we give up. */
   ringSeconds: z.number().int().min(5).max(120).default(30),
   /** From the answer to the first word. */

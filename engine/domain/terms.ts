@@ -24,6 +24,12 @@ export const URGENCY: Readonly<Record<Category, number>> = {
   survey: 4,
 };
 
+/**
+ * Up to this urgency the daily cap per phone neither holds a call back nor counts it: emergencies, and schools
+ * that close, because a parent who had six calls today has to learn of that all the same.
+ */
+export const UNCAPPED_URGENCY = URGENCY.schools_out;
+
 export const SITE_LEVELS = ['elementary', 'middle', 'high', 'other'] as const;
 export type SiteLevel = (typeof SITE_LEVELS)[number];
 
@@ -38,8 +44,11 @@ export type Role = (typeof ROLES)[number];
 export const BROADCAST_STATES = ['held', 'running', 'paused', 'stopped', 'done', 'missed', 'failed'] as const;
 export type BroadcastState = (typeof BROADCAST_STATES)[number];
 
-/** `planned`: waits for its audio. `ready`: may be claimed once due. `dialing`: an attempt is open. */
-export const CALL_STATES = ['planned', 'ready', 'dialing', 'done'] as const;
+/**
+ * `planned`: waits for its audio. `waiting`: its next try is not due, or it waits for another phone of its
+ * household. `ready`: may be claimed now. `dialing`: an attempt is open.
+ */
+export const CALL_STATES = ['planned', 'waiting', 'ready', 'dialing', 'done'] as const;
 export type CallState = (typeof CALL_STATES)[number];
 
 /** `claimed`: committed, INVITE not yet confirmed. `placed`: Asterisk has it. `answered`: 200 OK seen. */
@@ -67,11 +76,14 @@ export const OUTCOMES = [
   'rate_limited',
   'trunk_refused',
   'no_common_codec',
+  'barred', // no trunk may dial this number
   // ours
   'interrupted', // the engine or Asterisk went away in the middle
   'failed', // an error of our own; see the log by attempt id
   'no_number', // nobody to dial
   'no_audio', // its message could not be rendered
+  'not_needed', // another phone of theirs was reached
+  'over_cap', // the phone had its calls of the day
   'expired', // its time was over before it could be placed
   'stopped', // the broadcast was stopped first
 ] as const;

@@ -25,20 +25,32 @@ export interface Throttle {
 }
 
 /**
- * Between Asterisk's word and the wire: a task of PJSIP, the kernel, the way to the carrier. Without it ten
- * that left within 1,000 ms can arrive within 995.
+ * Between the news that an INVITE left and the carrier's clock: the kernel, the way there, and how late our own
+ * event loop hears of the one before. Without it ten that left within 1,000 ms can arrive within 995. Measured at
+ * 80 calls a second on two busy cores (bench/guard.ts): early by at most 4.4 ms in 99 %, 14.7 ms in 99.9 %.
  */
-export const GUARD_MS = 40;
+export const GUARD_MS = 15;
+/** The same where Asterisk's word that it dials is all we get: a task of PJSIP's is still between it and the wire. */
+export const UNSEEN_GUARD_MS = 40;
 
 interface Sent {
   at: number;
   left: boolean;
 }
 
-/** Makes a throttle for `callsPerSecond` (fractions allowed), with the times already used, oldest first. */
-export function createThrottle(callsPerSecond: number, sentAt: readonly number[] = []): Throttle {
-  let rule = ruleFor(callsPerSecond);
-  /** The last INVITEs, oldest first; no more than the rule looks back to. */
+/**
+ * Makes a throttle for `callsPerSecond` (fractions allowed), with the times already used, oldest first. The
+ * guard is how much later than our own time an INVITE may be the carrier's.
+ */
+export function createThrottle(
+  callsPerSecond: number,
+  sentAt: readonly number[] = [],
+  guardMs = GUARD_MS,
+): Throttle {
+  let rule = ruleFor(callsPerSecond, guardMs);
+  /** A rate that was lowered may be raised again: what the higher one looks back to is kept. */
+  let kept = Math.max(rule.burst, sentAt.length);
+  /** The last INVITEs, oldest first. */
   let sent: Sent[] = sentAt.map((at) => ({ at, left: true }));
 
   const earliest = (list: readonly Sent[], now: number): number => {
@@ -63,25 +75,29 @@ export function createThrottle(callsPerSecond: number, sentAt: readonly number[]
     take(now) {
       if (now < earliest(sent, now)) throw new RangeError('this INVITE would break the calls-per-second cap');
       const one: Sent = { at: now, left: false };
-      sent = [...sent, one].slice(-rule.burst);
+      sent = [...sent, one].slice(-kept);
       return (leftAt) => {
         one.at = Math.max(one.at, leftAt);
         one.left = true;
       };
     },
     setRate(rate) {
-      rule = ruleFor(rate);
+      rule = ruleFor(rate, guardMs);
+      kept = Math.max(kept, rule.burst);
     },
   };
 }
 
-function ruleFor(callsPerSecond: number): { burst: number; windowMs: number; spacingMs: number } {
+function ruleFor(
+  callsPerSecond: number,
+  guardMs: number,
+): { burst: number; windowMs: number; spacingMs: number } {
   if (!(callsPerSecond > 0)) throw new RangeError('calls per second must be above zero');
   const burst = Math.max(1, Math.ceil(callsPerSecond));
   return {
     burst,
-    windowMs: (burst / callsPerSecond) * 1000 + GUARD_MS,
-    // Late timers are made up for at twice the pace, not by a salvo.
-    spacingMs: 500 / callsPerSecond,
+    windowMs: (burst / callsPerSecond) * 1000 + guardMs,
+    // Late timers are made up for at four times the pace, not by a salvo.
+    spacingMs: 250 / callsPerSecond,
   };
 }

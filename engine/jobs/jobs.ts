@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import type { Renderer } from '../speech/renderer.ts';
 import type { Templates } from '../speech/templates.ts';
 import type { Database } from '../store/db.ts';
-import { anyQueuedPrompt, unpreparedBroadcasts } from '../store/prompts.ts';
+import { anyQueuedPrompt, releaseLeftBehind, unpreparedBroadcasts } from '../store/prompts.ts';
 import { nextWake } from '../store/schedules.ts';
 import { prepareBroadcast } from './prepare-broadcast.ts';
 import { createPromptRendering } from './render-prompts.ts';
@@ -17,7 +17,7 @@ export interface JobsDeps {
   clock: Clock;
   log: Log;
   renderer: Pick<Renderer, 'hashOf' | 'render'>;
-  templates: Pick<Templates, 'has' | 'compose'>;
+  templates: Pick<Templates, 'has' | 'uses' | 'compose'>;
 }
 
 export interface Jobs {
@@ -34,7 +34,14 @@ const RENDER = 'render-prompts';
 const TICK = 'schedule-tick';
 type Queue = typeof PREPARE | typeof RENDER | typeof TICK;
 
+/**
+ * Jobs for now are told to their worker at once; a poll finds those with a start time, such as a schedule's next
+ * occurrence, and those of another process.
+ */
+const POLL_SECONDS: Readonly<Record<Queue, number>> = { [PREPARE]: 1, [RENDER]: 2, [TICK]: 1 };
 const STOP_MS = 20_000;
+/** Until we look again whether live calls of a broadcast that is corrected have ended. */
+const CORRECTION_PAUSE_MS = 1_000;
 const SEND_PAUSES_MS = [100, 1_000];
 
 /**
@@ -74,7 +81,10 @@ export async function startJobs(deps: JobsDeps): Promise<Jobs> {
 
   const renderQueued = createPromptRendering(deps);
   const handlers: Record<Queue, (key: string) => Promise<void>> = {
-    [PREPARE]: (id) => prepareBroadcast(deps, id, () => send(RENDER)),
+    [PREPARE]: async (id) => {
+      const more = await prepareBroadcast(deps, id, () => send(RENDER));
+      if (more) await send(PREPARE, id, new Date(clock.now().getTime() + CORRECTION_PAUSE_MS));
+    },
     [RENDER]: async () => {
       const { more } = await renderQueued(stopping.signal);
       if (more) await send(RENDER);
@@ -82,6 +92,7 @@ export async function startJobs(deps: JobsDeps): Promise<Jobs> {
     [TICK]: async () => {
       const created = await runDueSchedules(deps);
       for (const id of [...created, ...(await unpreparedBroadcasts(db))]) await send(PREPARE, id);
+      await releaseLeftBehind(db);
       if (await anyQueuedPrompt(db)) await send(RENDER);
       const wakeAt = await nextWake(db, clock.now());
       if (wakeAt !== null) await send(TICK, wakeAt.toISOString(), wakeAt);
@@ -121,7 +132,7 @@ export async function startJobs(deps: JobsDeps): Promise<Jobs> {
         throw error;
       }
     };
-    workers.set(queue, await boss.work(queue, { pollingIntervalSeconds: 0.5 }, handle));
+    workers.set(queue, await boss.work(queue, { pollingIntervalSeconds: POLL_SECONDS[queue] }, handle));
   }
   await boss.schedule(TICK, '* * * * *', { key: 'now' }, { singletonKey: 'now' });
   await send(TICK);

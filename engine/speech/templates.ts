@@ -13,6 +13,8 @@ export interface Templates {
   /** Languages that template `name` is written in, sorted; empty for an unknown name. */
   languages(name: string): string[];
   has(name: string): boolean;
+  /** True when the template speaks of `variable` in some language; false for an unknown name. */
+  uses(name: string, variable: keyof MessageVariables): boolean;
   /**
    * The text to speak, and the language that it is in: English where the template lacks `language`.
    * Throws TEMPLATE_INVALID for an unknown template, and for variables that leave a hole in the text.
@@ -63,6 +65,12 @@ function templatesOf(byName: ReadonlyMap<string, ReadonlyMap<string, Template>>)
     names,
     languages: (name) => [...(byName.get(name)?.keys() ?? [])].sort(),
     has: (name) => byName.has(name),
+    uses: (name, variable) =>
+      [...(byName.get(name)?.values() ?? [])].some(({ sections }) =>
+        sections.some(({ parts }) =>
+          parts.some((part) => typeof part !== 'string' && part.variable === variable),
+        ),
+      ),
     compose(name, wanted, variables) {
       const languages = byName.get(name);
       const language = languages?.has(wanted) ? wanted : FALLBACK;

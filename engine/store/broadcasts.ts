@@ -1,9 +1,10 @@
-import type { Audience } from '../domain/audience.ts';
+import type { StoredAudience } from '../domain/audience.ts';
 import { afterAction, allowedActions, type BroadcastAction } from '../domain/broadcast-state.ts';
 import { type BroadcastState, type Category, URGENCY } from '../domain/terms.ts';
 import { RollcallError } from '../errors.ts';
 import { type Database, inTransaction, maybeOne, one, type Queryable, rows } from './db.ts';
 import { wakeDialer } from './notify.ts';
+import { endOpenCalls } from './queue.ts';
 
 export interface Broadcast {
   id: string;
@@ -14,7 +15,9 @@ export interface Broadcast {
   /** One of the two: a template's name, or texts by language. */
   template: string | null;
   message: Record<string, string> | null;
-  audience: Audience;
+  audience: StoredAudience;
+  /** The broadcast that this one corrects. */
+  corrects: string | null;
   /** `2026-09-14`, in the district's zone. */
   schoolDate: string;
   state: BroadcastState;
@@ -35,7 +38,8 @@ export interface NewBroadcast {
   category: Category;
   template: string | null;
   message: Record<string, string> | null;
-  audience: Audience;
+  audience: StoredAudience;
+  corrects?: string;
   schoolDate: string;
   expiresAt: Date;
   state: 'held' | 'running' | 'missed';
@@ -49,7 +53,7 @@ export interface NewBroadcast {
 }
 
 const COLUMNS = `
-  id, title, category, urgency, template, message, audience, school_date as "schoolDate", state, reason,
+  id, title, category, urgency, template, message, audience, corrects, school_date as "schoolDate", state, reason,
   schedule_id as "scheduleId", occurrence_at as "occurrenceAt", expires_at as "expiresAt",
   prepared_at as "preparedAt", started_at as "startedAt", finished_at as "finishedAt",
   created_by as "createdBy", created_at as "createdAt"`;
@@ -57,8 +61,9 @@ const COLUMNS = `
 // A concurrent insert of the same key or occurrence is waited for; then this one inserts nothing.
 const CREATE = `
   insert into broadcasts (title, category, urgency, template, message, audience, school_date, state, reason,
-    idempotency_key, request_hash, schedule_id, occurrence_at, expires_at, created_by, started_at, finished_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8::text, $9, $10, $11, $12, $13, $14, $15,
+    idempotency_key, request_hash, schedule_id, occurrence_at, expires_at, created_by, corrects, started_at,
+    finished_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8::text, $9, $10, $11, $12, $13, $14, $15, $16,
     case when $8::text = 'running' then now() end, case when $8::text = 'missed' then now() end)
   on conflict do nothing
   returning ${COLUMNS}`;
@@ -78,18 +83,14 @@ const LIST = `
     and ($3::text is null or state = $3)
   order by id desc limit $4`;
 
-// Waits for claims in flight, which hold the row in share mode, and makes later ones see the new state.
-const LOCK = `select state from broadcasts where id = $1 for update`;
+// Waits for claims in flight, which hold the row in share mode, and makes later ones see the new state. Not for
+// an audience that is being planned, whose new calls hold the row's key.
+const LOCK = `select state from broadcasts where id = $1 for no key update`;
 
 const SET_STATE = `
   update broadcasts set state = $2, started_at = case when $2 = 'running' then coalesce(started_at, now())
     else started_at end
   where id = $1`;
-
-// One that waits for its retry keeps the outcome of its last attempt: that is what happened.
-const FINISH_WAITING_CALLS = `
-  update calls set state = 'done', outcome = coalesce(outcome, 'stopped'), finished_at = now()
-  where broadcast_id = $1 and state in ('planned', 'ready')`;
 
 const FINISH_WHEN_NOTHING_IS_OPEN = `
   update broadcasts set finished_at = now()
@@ -125,6 +126,7 @@ export async function createBroadcast(
     input.occurrenceAt ?? null,
     input.expiresAt,
     input.createdBy,
+    input.corrects ?? null,
   ]);
   if (created !== undefined) return { broadcast: created, created: true };
 
@@ -191,20 +193,22 @@ export async function actOnBroadcast(
   id: string,
   action: BroadcastAction,
 ): Promise<BroadcastState | undefined> {
-  return inTransaction(db, async (tx) => {
+  const next = await inTransaction(db, async (tx) => {
     const row = await maybeOne<{ state: BroadcastState }>(tx, LOCK, [id]);
     if (row === undefined) return undefined;
     const next = afterAction(row.state, action);
     if (next === undefined) throw forbidden(row.state, action);
     if (next === row.state) return next;
     await tx.query(SET_STATE, [id, next]);
-    if (next === 'stopped') {
-      await tx.query(FINISH_WAITING_CALLS, [id]);
-      await tx.query(FINISH_WHEN_NOTHING_IS_OPEN, [id]);
-    }
     await wakeDialer(tx);
     return next;
   });
+  if (next === 'stopped') {
+    // After the commit: no claim waits for this, and what is left or cut off the dialer's settling ends.
+    await endOpenCalls(db, id);
+    await db.query(FINISH_WHEN_NOTHING_IS_OPEN, [id]);
+  }
+  return next;
 }
 
 function forbidden(state: BroadcastState, action: BroadcastAction): RollcallError {

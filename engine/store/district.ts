@@ -1,5 +1,6 @@
 import { type Policy, policySchema } from '../domain/policy.ts';
 import type { SiteLevel } from '../domain/terms.ts';
+import { provenCallerId } from './caller-ids.ts';
 import { maybeOne, one, type Queryable, rows } from './db.ts';
 
 /** The one district of this installation. */
@@ -72,20 +73,15 @@ export async function listSites(db: Queryable): Promise<Site[]> {
   return rows<Site>(db, LIST_SITES);
 }
 
-/** Adds a site, or replaces the one of this code. */
+/** Adds a site, or replaces the one of this code. Throws CALLER_ID_UNPROVEN. */
 export async function putSite(
   db: Queryable,
   site: Omit<Site, 'id'>,
 ): Promise<{ site: Site; created: boolean }> {
   const { code, name, level, zone, callbackPhone, callerId } = site;
-  const { created, ...stored } = await one<Site & { created: boolean }>(db, PUT_SITE, [
-    code,
-    name,
-    level,
-    zone,
-    callbackPhone,
-    callerId,
-  ]);
+  const { created, ...stored } = await provenCallerId(
+    one<Site & { created: boolean }>(db, PUT_SITE, [code, name, level, zone, callbackPhone, callerId]),
+  );
   return { site: stored, created };
 }
 

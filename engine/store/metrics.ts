@@ -5,7 +5,7 @@ import { type Queryable, rows } from './db.ts';
 const QUEUE_DEPTH = `
   select broadcasts.category, calls.state, count(*) as calls
   from calls join broadcasts on broadcasts.id = calls.broadcast_id
-  where calls.state <> 'done' and calls.state in ('planned', 'ready')
+  where calls.state <> 'done' and calls.state in ('planned', 'waiting', 'ready')
   group by 1, 2`;
 
 // By broadcast, so that a scrape reads the recent calls and not those of all years.
@@ -15,10 +15,10 @@ const CALLS_BY_OUTCOME = `
   where broadcasts.created_at >= $1 and calls.state = 'done'
   group by 1, 2`;
 
-/** How many calls wait, by category: `planned` for their audio, `ready` for a permit. */
+/** How many calls wait, by category: `planned` for their audio, `waiting` for their time, `ready` for a permit. */
 export async function queueDepth(
   db: Queryable,
-): Promise<{ category: Category; state: 'planned' | 'ready'; calls: number }[]> {
+): Promise<{ category: Category; state: 'planned' | 'waiting' | 'ready'; calls: number }[]> {
   return rows(db, QUEUE_DEPTH);
 }
 

@@ -7,6 +7,8 @@ const api = await testApi(t);
 const DISTRICT = { name: 'Adams 12', zone: 'America/Denver', country: 'US', callbackPhone: '+17205550100' };
 const SITE = { name: 'Lincoln', level: 'elementary', callerId: '+17205550111' };
 
+await call(api, '/v1/caller-ids/%2B17205550111', { method: 'PUT', body: { proof: 'a test' } });
+
 const put = (body: unknown) => call(api, '/v1/district', { method: 'PUT', body });
 const putSite = (code: string, body: unknown) => call(api, `/v1/sites/${code}`, { method: 'PUT', body });
 

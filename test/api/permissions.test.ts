@@ -10,6 +10,7 @@ const filled = (pattern: string) =>
   pattern
     .replace(':id', ID)
     .replace(':code', 'LINC')
+    .replace(':name', 'asterisk-1')
     .replace(':kind', 'students')
     .replace(':hash', 'b'.repeat(64));
 
@@ -39,8 +40,12 @@ t.test('what each role may do in all', async (t) => {
     'GET /v1/district',
     'GET /v1/sites',
     'GET /v1/trunks',
-    'POST /v1/trunks',
-    'PATCH /v1/trunks/:id',
+    'POST /v1/trunks/:id/pause',
+    'POST /v1/trunks/:id/drain',
+    'POST /v1/trunks/:id/resume',
+    'GET /v1/nodes',
+    'POST /v1/nodes/:name/drain',
+    'POST /v1/nodes/:name/resume',
   ]);
   t.same(
     may('clerk').filter((route) => !route.startsWith('GET ')),
@@ -55,6 +60,8 @@ t.test('what each role may do in all', async (t) => {
       'POST /v1/broadcasts/:id/pause',
       'POST /v1/broadcasts/:id/resume',
       'POST /v1/broadcasts/:id/stop',
+      'POST /v1/broadcasts/:id/correct',
+      'POST /v1/forecasts',
     ],
   );
 });

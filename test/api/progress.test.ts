@@ -23,7 +23,7 @@ t.test('progress counts every call once', async (t) => {
   const broadcast = await prepared();
   await plan(db, { broadcast, state: 'planned' });
   await plan(db, { broadcast });
-  await plan(db, { broadcast, outcome: 'busy' });
+  await plan(db, { broadcast, state: 'waiting', outcome: 'busy' });
   for (const state of ['claimed', 'placed', 'answered'] as const)
     await attempt(db, await plan(db, { broadcast, state: 'dialing' }), { state });
   const done = await plan(db, { broadcast, state: 'done', outcome: 'confirmed' });
@@ -37,7 +37,8 @@ t.test('progress counts every call once', async (t) => {
     state: 'running',
     total: 8,
     planned: 1,
-    ready: 2,
+    waiting: 1,
+    ready: 1,
     ringing: 2,
     live: 1,
     done: 2,
@@ -75,7 +76,7 @@ t.test('nor is it over before the last retry is due', async (t) => {
     broadcast,
   ]);
   for (let n = 0; n < 30; n++) await plan(db, { broadcast, state: 'done', outcome: 'heard' });
-  const retry = await plan(db, { broadcast, outcome: 'busy' });
+  const retry = await plan(db, { broadcast, state: 'waiting', outcome: 'busy' });
   await db.query(`update calls set due_at = now() + interval '15 minutes' where id = $1`, [retry]);
   const left = async () => (await broadcastProgress(db, broadcast))?.secondsLeft ?? 0;
   t.ok((await left()) > 880 && (await left()) <= 900, `${await left()} s, and not the 1 s of the rate`);
@@ -163,6 +164,7 @@ const AT_REST: Progress = {
   state: 'running',
   total: 1,
   planned: 0,
+  waiting: 0,
   ready: 1,
   ringing: 0,
   live: 0,

@@ -19,7 +19,7 @@ const DEADLINE_MS = 15_000;
 const { db, url } = await testDatabase(t);
 const sounds = await mkdtemp(join(tmpdir(), 'rollcall-roles-'));
 t.teardown(() => rm(sounds, { recursive: true, force: true }));
-const [port] = await freePorts(1);
+const [port, jobsPort] = await freePorts(2);
 const base = `http://127.0.0.1:${port}`;
 
 /** Resolves when `check` gives something. */
@@ -40,7 +40,7 @@ function start(roles: string): ChildProcess {
       PATH: process.env.PATH,
       ROLES: roles,
       DATABASE_URL: url,
-      HTTP_PORT: String(port),
+      HTTP_PORT: String(roles === 'api' ? port : jobsPort),
       // Of no use without the dialer, and not asked.
       ARI_URL: 'http://127.0.0.1:1',
       ARI_USER: 'none',
@@ -141,6 +141,13 @@ t.test('its metrics have the calls', async (t) => {
   const text = await (await fetch(`${base}/metrics`)).text();
   t.match(text, /^rollcall_calls\{category="survey",outcome="heard"\} 1$/m);
   t.match(text, /^rollcall_queue_calls\{category="general",state="planned"\} 0$/m);
+});
+
+t.test('a process without the API says whether it is ready, and nothing else', async (t) => {
+  const other = `http://127.0.0.1:${jobsPort}`;
+  t.equal((await fetch(`${other}/readyz`)).status, 200);
+  t.match(await (await fetch(`${other}/metrics`)).text(), /^rollcall_process_cpu/m);
+  t.equal((await fetch(`${other}/v1/broadcasts`, { headers })).status, 404);
 });
 
 t.test('both stop in order', async (t) => {

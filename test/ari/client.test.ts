@@ -1,40 +1,25 @@
 /** The ARI client on a real Asterisk, with the simulated carrier behind it. */
 import { once } from 'node:events';
-import { mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { type AriClient, type ConnectionHandlers, connectAri } from '../../engine/ari/client.ts';
+import type { AriClient, ConnectionHandlers } from '../../engine/ari/client.ts';
 import type { AriEvent } from '../../engine/ari/events.ts';
+import { openAriHttp } from '../../engine/ari/http.ts';
+import { openAriNode } from '../../engine/ari/node.ts';
+import { applyTrunk } from '../../engine/ari/trunk-config.ts';
 import { systemClock } from '../../engine/clock.ts';
 import { createLog } from '../../engine/log.ts';
-import { startAsterisk } from '../../local/asterisk.ts';
 import { freePorts } from '../../local/ports.ts';
-import { startCarrier } from '../sim/carrier/carrier.ts';
+import { startNode, until } from '../support/asterisk.ts';
 
-const root = resolve(import.meta.dirname, '../..');
-const dir = resolve(root, 'var/test', `ari-${process.pid}`);
-await mkdir(dir, { recursive: true });
-const [sipPort = 0, ariPort = 0, carrierPort = 0, fakePort = 0] = await freePorts(4);
-const PASSWORD = 'a-password-for-one-test';
-const carrier = await startCarrier({ port: carrierPort, mediaPort: 31_700, runDir: resolve(dir, 'carrier') });
-const asterisk = await startAsterisk({
-  rootDir: resolve(root, 'var/asterisk-root'),
-  runDir: resolve(dir, 'asterisk'),
-  sipPort,
-  ariPort,
-  rtpStart: 31_800,
-  rtpEnd: 31_999,
-  ariUser: 'rollcall',
-  ariPassword: PASSWORD,
-  trunks: [{ endpoint: 'carrier', host: '127.0.0.1', port: carrierPort }],
+const { asterisk, ari, carriers } = await startNode(t, { carriers: 1 });
+const [fakePort = 0] = await freePorts(1);
+const http = openAriHttp(ari);
+await applyTrunk(http, {
+  ...{ name: 'carrier', host: '127.0.0.1', port: carriers[0]?.port ?? 0, transport: 'udp', auth: 'ip' },
+  ...{ username: null, secret: null, fromDomain: null, codecs: ['ulaw'], qualifySeconds: 0 },
 });
-t.teardown(async () => {
-  await asterisk.stop();
-  await carrier.stop();
-  await rm(dir, { recursive: true, force: true });
-});
+await http.close();
 
 /** A client whose connection handlers write a diary; `until` waits for an entry. */
 function connect(options: { url?: string; password?: string } = {}) {
@@ -46,24 +31,17 @@ function connect(options: { url?: string; password?: string } = {}) {
     onReplaced: () => note('replaced'),
     onStray: (event) => note(`stray ${event.type}`),
   };
-  const client = connectAri(
-    { url: `http://127.0.0.1:${ariPort}`, user: 'rollcall', password: PASSWORD, app: 'test', ...options },
-    { clock: systemClock, log: createLog('silent') },
-    handlers,
-  );
+  const node = openAriNode({ ...ari, ...options }, { clock: systemClock, log: createLog('silent') });
+  const client = node.connect('test', handlers);
   return {
     client,
     diary,
+    close: async () => {
+      await client.close();
+      await node.close();
+    },
     until: (pattern: RegExp) => until(() => diary.find((entry) => pattern.test(entry))),
   };
-}
-
-async function until<T>(check: () => T | undefined, deadlineMs = 10_000): Promise<T> {
-  for (const deadline = Date.now() + deadlineMs; ; await sleep(20)) {
-    const found = check();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${check}`);
-  }
 }
 
 async function dial(client: AriClient, number: string): Promise<{ id: string; events: AriEvent[] }> {
@@ -83,7 +61,7 @@ const ofType = <T extends AriEvent['type']>(events: AriEvent[], type: T) =>
   until(() => events.find((event): event is Extract<AriEvent, { type: T }> => event.type === type));
 
 t.test('a call from ringing to its SIP code', async (t) => {
-  const { client, until: entry } = connect();
+  const { client, close, until: entry } = connect();
   await entry(/^up$/);
   const { events } = await dial(client, '+13035550171');
   t.match(await ofType(events, 'ChannelDestroyed'), { cause: 17, tech_cause: 486 });
@@ -91,11 +69,11 @@ t.test('a call from ringing to its SIP code', async (t) => {
     events.some((event) => event.type === 'Dial' && event.peer.protocol_id),
     'with its SIP Call-ID',
   );
-  await client.close();
+  await close();
 });
 
 t.test('an answered call, two keys 60 ms apart, and a playback of what is not there', async (t) => {
-  const { client, until: entry } = connect();
+  const { client, close, until: entry } = connect();
   await entry(/^up$/);
   const { id, events } = await dial(client, '+13035550186');
   await ofType(events, 'StasisStart');
@@ -114,11 +92,11 @@ t.test('an answered call, two keys 60 ms apart, and a playback of what is not th
   await ofType(events, 'ChannelDestroyed');
   await client.hangup(id);
   t.equal(await client.channel(id), undefined, 'gone, and a second hang-up is no error');
-  await client.close();
+  await close();
 });
 
 t.test('the HTTP status is kept', async (t) => {
-  const { client, until: entry } = connect();
+  const { client, close, until: entry } = connect();
   await entry(/^up$/);
   const call = { channelId: crypto.randomUUID(), callerId: undefined, timeoutSeconds: 5, variables: {} };
   await t.rejects(client.originate({ ...call, endpoint: 'PJSIP/+13035550101@nowhere' }), {
@@ -126,11 +104,11 @@ t.test('the HTTP status is kept', async (t) => {
     details: { status: 500 },
   });
   await t.rejects(client.play('no-such-channel', 'x', 'sound:/x'), { code: 'ARI_REFUSED' });
-  await client.close();
+  await close();
 });
 
 t.test('a killed Asterisk is a gap that is said, and the client comes back by itself', async (t) => {
-  const { client, diary, until: entry } = connect();
+  const { client, close, diary, until: entry } = connect();
   await entry(/^up$/);
   const { events } = await dial(client, '+13035550102');
   await ofType(events, 'StasisStart');
@@ -141,7 +119,7 @@ t.test('a killed Asterisk is a gap that is said, and the client comes back by it
   await asterisk.restart();
   await until(() => (diary.filter((line) => line === 'up').length === 2 ? true : undefined));
   t.same(await client.channels(), []);
-  await client.close();
+  await close();
 });
 
 t.test('an engine that takes over the application is noticed', async (t) => {
@@ -150,13 +128,13 @@ t.test('an engine that takes over the application is noticed', async (t) => {
   const second = connect();
   await second.until(/^up$/);
   t.equal(await first.until(/^replaced$/), 'replaced');
-  await Promise.all([first.client.close(), second.client.close()]);
+  await Promise.all([first.close(), second.close()]);
 });
 
 t.test('a wrong password and an old Asterisk are said clearly', async (t) => {
   const wrong = connect({ password: 'not-the-password' });
   t.match(await wrong.until(/^down/), /401/);
-  await wrong.client.close();
+  await wrong.close();
 
   // No old Asterisk can be had here: this one only says that it is old.
   const old = createServer((_request, response) => {
@@ -166,6 +144,6 @@ t.test('a wrong password and an old Asterisk are said clearly', async (t) => {
   await once(old, 'listening');
   const refused = connect({ url: `http://127.0.0.1:${fakePort}` });
   t.match(await refused.until(/^down/), /20\.5\.0 is older than 22\.10\.1/);
-  await refused.client.close();
+  await refused.close();
   old.close();
 });

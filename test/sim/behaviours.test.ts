@@ -77,6 +77,18 @@ const TABLE: Expected[] = [
   },
   { behaviour: 'silent', digits: '90', ...unsure },
   { behaviour: 'early-media', digits: '92', ...unsure },
+  { behaviour: 'bye-before-ack', digits: '93', outcome: 'not_heard', sipCode: null, attempts: 2, ...silent },
+  // Nobody heard a word of an answer that came after we had given up.
+  {
+    behaviour: 'answer-after-cancel',
+    digits: '94',
+    outcome: 'no_answer',
+    sipCode: null,
+    attempts: MAX_TRIES,
+    ...silent,
+  },
+  { behaviour: 'rate-limited', digits: '95', outcome: 'rate_limited', sipCode: 429, attempts: 2, ...silent },
+  { behaviour: 'garbled', digits: '96', ...unsure },
 ];
 const numberOf = (digits: string) => `+130355501${digits}`;
 
@@ -154,7 +166,7 @@ t.test('a carrier that refuses us stops the trunk, and says so', async (t) => {
   t.match(trunk, { state: 'refused', stateReason: /403/ });
   await district.api.request('POST', `/v1/broadcasts/${id}/stop`);
   t.match(await district.calls(id), [{ state: 'done', outcome: 'trunk_refused' }]);
-  await district.api.request('PATCH', `/v1/trunks/${district.trunkId}`, { state: 'active' });
+  await district.api.request('POST', `/v1/trunks/${district.trunkId}/resume`);
   const after = await district.broadcast([numberOf('03')]);
   t.match(await district.finished(after), [{ outcome: 'unsure' }], 'and works again when it is set active');
 });

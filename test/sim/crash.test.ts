@@ -69,8 +69,8 @@ t.test('kill -9 of the engine', async (t) => {
 
 t.test('kill -9 of Asterisk', async (t) => {
   await survive(t as Tap, async () => {
-    const asteriskDiedAt = Date.now();
     await district.asterisk.kill();
+    const asteriskDiedAt = Date.now();
     await sleep(1_000);
     await district.asterisk.restart();
     return { asteriskDiedAt };

@@ -12,11 +12,15 @@ import { testDatabase } from '../support/database.ts';
 const DATE = '2026-09-30';
 const { db } = await testDatabase(t);
 const sample = sampleDistrict({ date: DATE });
-for (const { code, name, level, callbackPhone, callerId } of sample.sites)
+for (const { code, name, level, callbackPhone, callerId } of sample.sites) {
+  await db.query(`insert into caller_ids (phone, proof, created_by) values ($1, 'a test', 'a test')`, [
+    callerId,
+  ]);
   await db.query(
     'insert into sites (code, name, level, callback_phone, caller_id) values ($1, $2, $3, $4, $5)',
     [code, name, level, callbackPhone, callerId],
   );
+}
 const FILES: [ImportKind, string][] = [
   ['students', sample.studentsCsv],
   ['contacts', sample.contactsCsv],

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type Clock, systemClock } from '../../engine/clock.ts';
 import type { Audience } from '../../engine/domain/audience.ts';
+import { DEFAULT_POLICY } from '../../engine/domain/policy.ts';
 import type { MessageVariables } from '../../engine/domain/template.ts';
 import { RollcallError } from '../../engine/errors.ts';
 import { startJobs } from '../../engine/jobs/jobs.ts';
@@ -11,7 +12,7 @@ import { createPromptRendering } from '../../engine/jobs/render-prompts.ts';
 import { createLog } from '../../engine/log.ts';
 import { planAudience } from '../../engine/store/audience.ts';
 import { type Broadcast, createBroadcast, getBroadcast } from '../../engine/store/broadcasts.ts';
-import { inTransaction, one, rows } from '../../engine/store/db.ts';
+import { one, rows } from '../../engine/store/db.ts';
 import { putDistrict, putSite } from '../../engine/store/district.ts';
 import { listenForDialer } from '../../engine/store/notify.ts';
 import {
@@ -25,8 +26,15 @@ import { testDatabase } from '../support/database.ts';
 
 const { db, url } = await testDatabase(t);
 const DEADLINE_MS = 20_000;
+const PAGE = { limit: 1, named: true };
 const log = createLog('silent');
-const district = { name: 'Ridge', zone: 'America/Denver', country: 'US', callbackPhone: '+13035550100' };
+const district = {
+  name: 'Ridge',
+  zone: 'America/Denver',
+  country: 'US',
+  callbackPhone: '+13035550100',
+  policy: DEFAULT_POLICY,
+};
 
 /** Speaks at once; `troubles` are thrown by text, one for each try. */
 function fakeRenderer(troubles: Record<string, Error[]> = {}) {
@@ -48,6 +56,7 @@ function fakeRenderer(troubles: Record<string, Error[]> = {}) {
 /** Says what it was given, in English or Spanish; one household's name does not fit. */
 const templates = {
   has: (name: string) => name === 'attendance' || name === 'message',
+  uses: () => true,
   compose: (
     name: string,
     wanted: string,
@@ -229,14 +238,12 @@ t.test('killed between any two steps, it goes on where it was', async (t) => {
   await old();
   t.same(await unpreparedBroadcasts(db), [broadcast.id], 'created and never queued');
 
-  await inTransaction(db, (tx) => planAudience(tx, broadcast, district));
+  await planAudience(db, broadcast, district);
   t.same(await unpreparedBroadcasts(db), [broadcast.id], 'planned, without texts');
 
   const { hashOf } = fakeRenderer();
-  await composePage(db, broadcast.id, 1, ({ id }) => {
-    const prompt = { language: 'en', text: 'first' };
-    return { id, prompt: { hash: hashOf(prompt), ...prompt } };
-  });
+  const text = { language: 'en', text: 'first' };
+  await composePage(db, broadcast.id, PAGE, () => ({ hash: hashOf(text), ...text }));
   t.same(await unpreparedBroadcasts(db), [broadcast.id], 'one page of texts');
 
   await prepare(broadcast);
@@ -256,16 +263,16 @@ t.test('a call whose prompt is rendered while its page is composed is not left b
     { id: 'Eva', phone: '+13035552000' },
   ]);
   const broadcast = await newBroadcast();
-  await inTransaction(db, (tx) => planAudience(tx, broadcast, district));
+  await planAudience(db, broadcast, district);
   const prompt = { language: 'en', text: 'same' };
   const { hashOf } = fakeRenderer();
-  const compose = ({ id }: { id: string }) => ({ id, prompt: { hash: hashOf(prompt), ...prompt } });
-  await composePage(db, broadcast.id, 1, compose);
+  const compose = () => ({ hash: hashOf(prompt), ...prompt });
+  await composePage(db, broadcast.id, PAGE, compose);
   // Both at once: whichever comes first, the second call must be ready in the end.
   await Promise.all([
     promptRendered(db, hashOf(prompt), 4_000),
-    composePage(db, broadcast.id, 1, compose),
-    composePage(db, broadcast.id, 1, compose),
+    composePage(db, broadcast.id, PAGE, compose),
+    composePage(db, broadcast.id, PAGE, compose),
   ]);
   t.match(await calls(broadcast), [/ ready /, / ready /]);
 });

@@ -19,7 +19,7 @@ t.test('the metrics have what waits, also where nothing does, and what became of
     (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`));
 
   const empty = await linesOf('rollcall_queue_calls');
-  t.equal(empty.length, CATEGORIES.length * 2);
+  t.equal(empty.length, CATEGORIES.length * 3);
   t.ok(empty.every((line) => line.endsWith(' 0')));
   t.same(await linesOf('rollcall_calls'), []);
 
@@ -34,7 +34,7 @@ t.test('the metrics have what waits, also where nothing does, and what became of
   await plan(db, { broadcast: old, state: 'planned' });
 
   const queue = await linesOf('rollcall_queue_calls');
-  t.equal(queue.length, CATEGORIES.length * 2);
+  t.equal(queue.length, CATEGORIES.length * 3);
   t.same(queue.filter((line) => !line.endsWith(' 0')).sort(), [
     'rollcall_queue_calls{category="schools_out",state="ready"} 2',
     'rollcall_queue_calls{category="survey",state="planned"} 1',

@@ -6,6 +6,7 @@ import type { Api, ApiDeps, ImportResult } from '../../engine/api/deps.ts';
 import { systemClock } from '../../engine/clock.ts';
 import { type HeardLevel, type Outcome, ROLES, type Role } from '../../engine/domain/terms.ts';
 import { createLog } from '../../engine/log.ts';
+import { createSecrets } from '../../engine/secrets.ts';
 import { type Broadcast, createBroadcast, type NewBroadcast } from '../../engine/store/broadcasts.ts';
 import { type Database, one } from '../../engine/store/db.ts';
 import { putDistrict, putSite } from '../../engine/store/district.ts';
@@ -30,6 +31,9 @@ export interface ApiUnderTest {
   logged: Record<string, unknown>[];
 }
 
+/** Opens the secrets that the API under test sealed. */
+export const TEST_KEY = Buffer.alloc(32, 7);
+
 export const TEMPLATES = ['attendance', 'threshold'];
 
 /** The API on a database of its own, with a district, two sites and a key of each role. */
@@ -43,7 +47,14 @@ export async function testApi(t: Test, overrides: Partial<ApiDeps> = {}): Promis
     clock: systemClock,
     registry: new Registry(),
     importLimitBytes: 64 * 1024,
-    templates: { has: (name) => TEMPLATES.includes(name), names: () => TEMPLATES },
+    templates: {
+      has: (name) => TEMPLATES.includes(name),
+      names: () => TEMPLATES,
+      compose: (_name, language, { district, message }) => ({
+        language,
+        text: `This is ${district}. ${message}`,
+      }),
+    },
     importFile: async ({ kind, fileName, stream, createdBy, country }): Promise<ImportResult> => {
       let bytes = 0;
       for await (const chunk of stream) bytes += (chunk as Buffer).length;
@@ -51,6 +62,7 @@ export async function testApi(t: Test, overrides: Partial<ApiDeps> = {}): Promis
       const id = '01991f6e-7f00-7a3c-9d2f-0b9d6d1b2a10';
       return { id, kind, fileName, added: 1, changed: 0, unchanged: 0, rejected: 0, rejections: [] };
     },
+    sealSecret: createSecrets(TEST_KEY).seal,
     broadcastCreated: async (id) => void triggered.created.push(id),
     scheduleChanged: async () => void triggered.scheduleChanges++,
     readiness: async () => ({ database: true, asterisk: true }),
@@ -121,7 +133,7 @@ export const BROADCAST = {
 export interface Planned {
   broadcast: string;
   phone?: string | null;
-  state?: 'planned' | 'ready' | 'dialing' | 'done';
+  state?: 'planned' | 'waiting' | 'ready' | 'dialing' | 'done';
   outcome?: Outcome | null;
   heard?: HeardLevel;
   heardMs?: number;
@@ -183,7 +195,7 @@ export async function attempt(db: Database, callId: string, tried: Tried = {}): 
   const { state = 'ended', sipCode = null, interrupted = false, number = 1 } = tried;
   const outcome = tried.outcome ?? (state === 'ended' ? 'busy' : null);
   await db.query(
-    `insert into trunks (name, endpoint, max_channels, calls_per_second) values ('sim', 'sim', 10, 5)
+    `insert into trunks (name, host, max_channels, calls_per_second) values ('sim', '127.0.0.1', 10, 5)
      on conflict do nothing`,
   );
   const { id } = await one<{ id: string }>(

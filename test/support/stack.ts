@@ -22,6 +22,9 @@ export interface Call {
 
 export interface Attempt {
   number: number;
+  trunk: string;
+  node: string;
+  claimedAt: string;
   outcome: Outcome | null;
   heard: HeardLevel;
   heardMs: number;
@@ -35,6 +38,8 @@ export interface Attempt {
 /** A stack with a district in which it is early afternoon, one school and one trunk to the carrier. */
 export interface District extends Stack {
   trunkId: string;
+  /** Makes one more trunk; returns its id. */
+  addTrunk(name: string, settings: { port: number } & Record<string, unknown>): Promise<string>;
   /** Replaces the policy, on top of the tests' own short times. */
   setPolicy(policy: Partial<Policy>): Promise<void>;
   /** Sends `text` to the numbers; returns the broadcast's id. */
@@ -53,7 +58,7 @@ export const SHORT = 'School is closed today. Classes begin again tomorrow.';
 export const SHORT_PROMPTS = { PROMPTS_DIR: resolve(root, 'test/sim/prompts') };
 
 /** Nobody waits 15 minutes in a test. */
-export const QUICK = { answerPauseMs: 500, keyWaitMs: 1_500, retryDelaySeconds: 1 };
+export const QUICK = { answerPauseMs: 500, keyWaitMs: 1_500, retryDelaySeconds: 1, dailyCallsPerPhone: 100 };
 
 export async function startDistrict(
   t: Test,
@@ -61,12 +66,20 @@ export async function startDistrict(
     policy = {},
     trunk = {},
     env = {},
-  }: { policy?: Partial<Policy>; trunk?: object; env?: Record<string, string> } = {},
+    nodes = 1,
+    carriers = 1,
+  }: {
+    policy?: Partial<Policy>;
+    trunk?: object;
+    env?: Record<string, string>;
+    nodes?: number;
+    carriers?: number;
+  } = {},
 ): Promise<District> {
   const dir = resolve(root, 'var/test', `${basename(process.argv[1] ?? 'sim', '.test.ts')}-${process.pid}`);
   await rm(dir, { recursive: true, force: true });
   await mkdir(dir, { recursive: true });
-  const stack = await startStack({ dir, env: { LOG_LEVEL: 'debug', ...env } });
+  const stack = await startStack({ dir, nodes, carriers, env: { LOG_LEVEL: 'debug', ...env } });
   t.teardown(async () => {
     await stack.stop();
     // The log of a failed file is worth more than the space.
@@ -82,13 +95,17 @@ export async function startDistrict(
     });
   await setPolicy(policy);
   await api.request('PUT', '/v1/sites/S1', { name: 'First School', level: 'elementary' });
-  const { id: trunkId } = await api.request<{ id: string }>('POST', '/v1/trunks', {
-    name: 'carrier',
-    endpoint: 'carrier',
-    maxChannels: 100,
-    callsPerSecond: 20,
-    ...trunk,
-  });
+  const addTrunk = async (name: string, settings: object) =>
+    (
+      await api.request<{ id: string }>('POST', '/v1/trunks', {
+        name,
+        host: '127.0.0.1',
+        maxChannels: 100,
+        callsPerSecond: 20,
+        ...settings,
+      })
+    ).id;
+  const trunkId = await addTrunk('carrier', { port: stack.carrier.port, ...trunk });
 
   const calls = async (broadcastId: string): Promise<Call[]> => {
     const all: Call[] = [];
@@ -114,6 +131,7 @@ export async function startDistrict(
   return Object.defineProperties(
     {
       trunkId,
+      addTrunk,
       setPolicy,
       calls,
       until,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { mayCall, nextOpening } from '../../engine/domain/delivery-window.ts';
+import { mayCall, nextOpening, openSpans } from '../../engine/domain/delivery-window.ts';
 import { DEFAULT_POLICY } from '../../engine/domain/policy.ts';
 
 const ZONES = [
@@ -125,4 +125,23 @@ t.test('openings by example', async (t) => {
     'skipped 02:45: at once at 03:00',
   );
   t.equal(next('2026-01-15T05:00:30Z', '23:40', '02:00'), undefined, 'the blackout covers the window');
+});
+
+t.test('open spans: as long as may be called, over nights and clock changes, until the end', async (t) => {
+  const hours = { window: { opens: '07:00', closes: '21:00' }, blackout: { from: '12:00', until: '13:30' } };
+  const zone = 'America/Denver';
+  // 7 March 2026, 10:00; the clock goes forward in the following night.
+  const at = new Date('2026-03-07T17:00:00Z');
+  const until = new Date('2026-03-08T18:00:00Z');
+  const spans = openSpans(at, until, zone, hours);
+  const hour = 3_600_000;
+  t.same(spans, [
+    { fromMs: 0, untilMs: 2 * hour },
+    { fromMs: 3.5 * hour, untilMs: 11 * hour },
+    { fromMs: 20 * hour, untilMs: 25 * hour },
+  ]);
+  const always = { window: { opens: '00:00', closes: '00:00' }, blackout: { from: '00:00', until: '00:00' } };
+  t.same(openSpans(at, until, zone, always), [{ fromMs: 0, untilMs: 25 * hour }]);
+  const never = { window: { opens: '07:00', closes: '08:00' }, blackout: { from: '06:00', until: '09:00' } };
+  t.same(openSpans(at, until, zone, never), []);
 });

@@ -48,7 +48,9 @@ t.test('Makes .env with passwords, starts all, and says how to go on', (t) => {
   t.match(stdout, 'http://127.0.0.1:8080/docs');
   t.match(stdout, 'docker compose exec engine node engine/main.ts create-key office administrator');
   t.equal(statSync(path('.env')).mode & 0o777, 0o600);
-  for (const name of ['POSTGRES_PASSWORD', 'ARI_PASSWORD']) t.match(setting(name), /^[0-9a-f]{48}$/, name);
+  for (const name of ['POSTGRES_PASSWORD', 'ARI_PASSWORD', 'AMI_PASSWORD'])
+    t.match(setting(name), /^[0-9a-f]{48}$/, name);
+  t.equal(Buffer.from(setting('SECRET_KEY'), 'base64').length, 32);
   t.not(setting('POSTGRES_PASSWORD'), setting('ARI_PASSWORD'));
   t.notMatch(stdout + stderr + read('calls'), setting('ARI_PASSWORD'), 'and shows them to nobody');
 

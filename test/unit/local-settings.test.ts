@@ -17,8 +17,16 @@ const DEFAULTS = {
   ARI_PORT: '8088',
   ARI_USER: 'rollcall',
   ARI_PASSWORD: '',
+  AMI_PORT: '5038',
+  AMI_USER: 'rollcall',
+  AMI_PASSWORD: '',
+  SECRET_KEY: Buffer.alloc(32).toString('base64'),
   SIP_BIND: '0.0.0.0',
   SIP_PORT: '5060',
+  SIP_TLS_PORT: '5061',
+  TLS_CA_FILE: '/etc/ssl/certs/ca-certificates.crt',
+  TLS_CERT_FILE: '',
+  TLS_KEY_FILE: '',
   SIP_CAPTURE_LISTEN: '127.0.0.1:9060',
   RTP_START: '10000',
   RTP_END: '20000',
@@ -64,6 +72,8 @@ t.test('Asterisk and the engine get the same', async (t) => {
       ARI_URL: `http://127.0.0.1:${asterisk?.ariPort}`,
       ARI_USER: asterisk?.ariUser,
       ARI_PASSWORD: asterisk?.ariPassword,
+      AMI_ADDRESS: `127.0.0.1:${asterisk?.ami.port}`,
+      AMI_PASSWORD: asterisk?.ami.password,
     });
     t.ok(readConfig(variables).sipCapture, 'and the engine takes it');
   }
@@ -116,6 +126,8 @@ t.test('Every mistake at once, of the local parts and of the engine', async (t) 
   );
   t.same(complaints({ RTP_START: '20000', RTP_END: '20000' }), ['RTP_END']);
   t.same(complaints({ EXTERNAL_ADDRESS: '203.0.113.7' }), ['LOCAL_NETWORK']);
+  t.same(complaints({ TLS_KEY_FILE: '/etc/rollcall/key.pem' }), ['TLS_CERT_FILE']);
+  t.same(complaints({ AMI_PORT: 'x', SECRET_KEY: 'c2hvcnQ=' }), ['AMI_PORT', 'SECRET_KEY']);
   t.same(complaints({ EXTERNAL_ADDRESS: '203.0.113.7', LOCAL_NETWORK: '10.0.0.0/8' }), undefined);
   t.same(complaints({ ARI_PASSWORD: 'a password; and more' }), ['ARI_PASSWORD']);
 });

@@ -1,8 +1,13 @@
 import t from 'tap';
-import { heardLevelOf, outcomeOfEnding, outcomeOfListening } from '../../engine/domain/outcome.ts';
+import {
+  heardLevelOf,
+  isAnalyticsBlock,
+  outcomeOfEnding,
+  outcomeOfListening,
+} from '../../engine/domain/outcome.ts';
 import type { Outcome } from '../../engine/domain/terms.ts';
 
-const rang = { progressed: true, rangOut: false, analyticsBlock: false };
+const rang = { progressed: true, rangOut: false, analyticsBlock: false, rateLimited: false };
 
 t.test('SIP codes', async (t) => {
   const table: [number[], Outcome][] = [
@@ -57,4 +62,17 @@ t.test('603 with the word of analytics is blocked, and without it declined', asy
   t.equal(outcomeOfEnding({ ...rang, sipCode: 603, cause: 21, analyticsBlock: true }), 'blocked');
   t.equal(outcomeOfEnding({ ...rang, sipCode: 603, cause: 21 }), 'declined');
   t.equal(outcomeOfEnding({ ...rang, sipCode: 486, cause: 17, analyticsBlock: true }), 'busy');
+});
+
+t.test('a carrier that says we are too fast is not out of order', async (t) => {
+  t.equal(outcomeOfEnding({ ...rang, sipCode: 503, cause: 34, rateLimited: true }), 'rate_limited');
+});
+
+t.test('the word of analytics', async (t) => {
+  t.ok(
+    isAnalyticsBlock(
+      'Q.850;cause=21;text="v=analytics1;url=https://redress.example;email=r@redress.example"',
+    ),
+  );
+  t.notOk(isAnalyticsBlock('Q.850;cause=21;text="Call Rejected"'));
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { formatForTrunk, parsePhone } from '../../engine/domain/phone.ts';
+import { formatForTrunk, mayDial, parsePhone } from '../../engine/domain/phone.ts';
 
 t.test('numbers as people write them', async (t) => {
   for (const [input, e164] of [
@@ -100,12 +100,13 @@ t.test('whatever comes in, what comes out is digits', async (t) => {
   );
   let accepted = 0;
   fc.assert(
-    fc.property(anything, fc.constantFrom('e164', 'plain', 'national'), (input, format) => {
+    fc.property(anything, fc.constantFrom('e164', 'plain', 'national', 'prefix'), (input, format) => {
       const parsed = parsePhone(input, 'US');
       if (!parsed.ok) return;
       accepted++;
       if (!/^\+[1-9][0-9]{6,14}$/.test(parsed.e164)) throw new Error('not E.164');
-      if (!/^\+?[0-9]+$/.test(formatForTrunk(parsed.e164, format, 'US'))) throw new Error('not dialable');
+      if (!/^\+?[0-9]+$/.test(formatForTrunk(parsed.e164, format, 'US', '0111')))
+        throw new Error('not dialable');
     }),
     { numRuns: 5_000 },
   );
@@ -119,6 +120,57 @@ t.test('each trunk gets the number its carrier’s way', async (t) => {
   t.equal(formatForTrunk('+18765551234', 'national', 'US'), '8765551234', 'Jamaica is dialled like home');
   t.equal(formatForTrunk('+525512345678', 'national', 'US'), '011525512345678', 'abroad');
   t.equal(formatForTrunk('+442079460018', 'national', 'GB'), '02079460018', 'with its trunk prefix');
+  t.equal(formatForTrunk('+13035550142', 'prefix', 'US', '0111'), '011113035550142');
+  for (const prefix of ['911', '9111', '112', '91'])
+    t.throws(
+      () => formatForTrunk('+1112223333', 'prefix', 'US', prefix),
+      RangeError,
+      `an emergency: ${prefix}`,
+    );
+});
+
+t.test('what a trunk may dial', async (t) => {
+  const anywhere = ['+1', '+44', '+52', '+8', '+9', '+979', '+91'];
+  // phone, without prefixes in the United States, with those
+  for (const [phone, home, prefixed, what] of [
+    ['+13035550142', true, true, 'a person'],
+    ['+18005550199', true, true, 'toll-free'],
+    ['+18085550123', true, true, 'Hawaii'],
+    ['+18765551234', false, true, 'Jamaica has +1 as well'],
+    ['+18095550100', false, true, 'the Dominican Republic'],
+    ['+14165550123', false, true, 'Canada'],
+    ['+17875551234', false, true, 'Puerto Rico has a country code of its own'],
+    ['+525512345678', false, true, 'Mexico'],
+    ['+442079460018', false, true, 'London'],
+    ['+870773123456', false, true, 'a satellite'],
+    ['+19005550100', false, false, 'premium rate'],
+    ['+13039765555', false, false, 'premium rate by its exchange'],
+    ['+13035551212', false, false, 'directory assistance'],
+    ['+15005550100', false, false, 'a personal number'],
+    ['+448451234567', false, false, 'shared cost'],
+    ['+447012345678', false, false, 'a personal number in Britain'],
+    ['+443331234567', false, false, 'a corporate number'],
+    ['+979123456789', false, false, 'international premium rate'],
+    ['+13039110142', false, false, 'an exchange that is a service'],
+    ['+19112345678', false, false, '911 as an area code'],
+    ['+911112345678', false, false, 'would begin with 911'],
+    ['+17005550100', false, false, 'a carrier’s own'],
+    ['+1911', false, false, 'an emergency number'],
+    ['911', false, false, 'an emergency number'],
+    ['112', false, false, 'an emergency number'],
+    ['+1611', false, false, 'a short number'],
+    ['13035550142', false, false, 'not E.164'],
+    ['+13035550142&Local/1', false, false, 'not a number'],
+  ] as const) {
+    t.equal(mayDial(phone, { allowedPrefixes: null, country: 'US' }), home, `${what}, at home`);
+    t.equal(mayDial(phone, { allowedPrefixes: anywhere, country: 'US' }), prefixed, `${what}, with prefixes`);
+  }
+  const denver = { allowedPrefixes: ['+1303', '+1720'], country: 'US' };
+  t.ok(mayDial('+17205550142', denver));
+  t.notOk(mayDial('+12125550142', denver), 'prefixes narrow as well');
+  t.ok(mayDial('+442079460018', { allowedPrefixes: null, country: 'GB' }));
+  t.notOk(mayDial('+13035550142', { allowedPrefixes: null, country: 'GB' }));
+  t.notOk(mayDial('+13035550142', { allowedPrefixes: [], country: 'US' }), 'no prefix, no call');
 });
 
 t.test('only E.164 is formatted', async (t) => {

@@ -4,8 +4,8 @@ import {
   advance,
   type Command,
   MAX_PLAYS,
+  resumePlayed,
   resumePlaying,
-  resumeUnsure,
   type SessionEvent,
   type SessionLimits,
   type SessionResult,
@@ -214,9 +214,22 @@ t.test('a resumed call goes on where it was', async (t) => {
     [13_010, destroyed()],
   ]);
   t.match(playing.results[0], { outcome: 'unsure', heardMs: 10_000 });
-  const unsure = resumeUnsure(limits);
+  const unsure = resumePlayed(limits);
   t.ok(unsure.commands.some((command) => command.do === 'hangup'));
   t.match(tell(unsure, [[1, destroyed()]]).results[0], { outcome: 'unsure', heardMs: 10_000 });
+});
+
+t.test('a message whose request was lost is asked for again, and counted from then', async (t) => {
+  const { commands, results } = tell(startSession(limits), [
+    ...answered,
+    [8_000, { type: 'playLost', play: 1 }],
+    [11_000, destroyed()],
+  ]);
+  t.same(
+    commands.flatMap((command) => (command.do === 'play' ? [command.play] : [])),
+    [1, 1],
+  );
+  t.match(results, [{ outcome: 'partial', heardMs: 3_000 }]);
 });
 
 const anyEvent: fc.Arbitrary<SessionEvent> = fc.oneof(

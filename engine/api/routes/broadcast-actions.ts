@@ -54,7 +54,7 @@ export function broadcastActionRoutes(app: Api, { db, clock }: Pick<ApiDeps, 'db
 const ends = (action: BroadcastAction): boolean => action === 'pause' || action === 'stop';
 
 /** Waits for INVITEs that were claimed before the state changed; false when one still is after 5 s. */
-async function settle(db: ApiDeps['db'], clock: ApiDeps['clock'], id: string): Promise<boolean> {
+export async function settle(db: ApiDeps['db'], clock: ApiDeps['clock'], id: string): Promise<boolean> {
   const until = clock.monotonic() + SETTLE_LIMIT_MS;
   while (await hasClaimedAttempts(db, id)) {
     if (clock.monotonic() >= until) return false;

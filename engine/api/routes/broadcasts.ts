@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { audienceSchema } from '../../domain/audience.ts';
+import { storedAudienceSchema } from '../../domain/audience.ts';
 import { BROADCAST_STATES, CATEGORIES } from '../../domain/terms.ts';
 import { RollcallError } from '../../errors.ts';
 import { getBroadcast, listBroadcasts } from '../../store/broadcasts.ts';
@@ -10,7 +10,7 @@ import { day, id, idParams, pageLimit, pageOf, toPage } from '../schemas.ts';
 
 const tags = ['Broadcasts'];
 
-const BROADCAST = {
+export const BROADCAST = {
   id: '01991f6e-7f00-7a3c-9d2f-0b9d6d1b2a10',
   title: NEW_BROADCAST_EXAMPLE.title,
   category: NEW_BROADCAST_EXAMPLE.category,
@@ -18,6 +18,7 @@ const BROADCAST = {
   template: null,
   message: NEW_BROADCAST_EXAMPLE.message,
   audience: NEW_BROADCAST_EXAMPLE.audience,
+  corrects: null,
   schoolDate: '2026-02-02',
   state: 'running',
   reason: null,
@@ -31,7 +32,7 @@ const BROADCAST = {
   createdAt: '2026-02-02T12:05:10.000Z',
 };
 
-const broadcast = z
+export const broadcast = z
   .object({
     id,
     title: z.string(),
@@ -39,7 +40,8 @@ const broadcast = z
     urgency: z.number().int().describe('Lower is sooner'),
     template: z.string().nullable(),
     message: z.record(z.string(), z.string()).nullable(),
-    audience: audienceSchema,
+    audience: storedAudienceSchema,
+    corrects: id.nullable().describe('The broadcast that this one corrects'),
     schoolDate: z.string(),
     state: z.enum(BROADCAST_STATES),
     reason: z.string().nullable().describe('Why it is missed or failed'),
@@ -54,7 +56,7 @@ const broadcast = z
   })
   .meta({ examples: [BROADCAST] });
 
-const idempotencyKey = z
+export const idempotencyKey = z
   .string('send the header Idempotency-Key, a new one for each broadcast')
   .regex(/^[\x20-\x7e]{1,200}$/, 'must have 1 to 200 printable ASCII characters')
   .describe('The same key and body give the same broadcast; a new broadcast takes a new key')

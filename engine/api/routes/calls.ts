@@ -51,7 +51,10 @@ const call = z.object({
   zone: z.string(),
   callerId: z.string().nullable(),
   state: z.enum(CALL_STATES),
-  dueAt: z.date(),
+  dueAt: z
+    .date()
+    .nullable()
+    .describe('Not before; null while another phone of the household is called first'),
   outcome: z.enum(OUTCOMES).nullable().describe("The last attempt's; final once the state is `done`"),
   heard: z.enum(HEARD_LEVELS),
   heardMs: z.number().int().describe('The longest stretch of the message that was played to somebody'),

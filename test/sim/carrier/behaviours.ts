@@ -11,13 +11,16 @@ export type Sound = 'hello' | 'greeting' | 'announcement' | 'keys-1' | 'keys-2' 
 export type Ending =
   /**
    * Answers with 200. `speaks` starts with the ACK. The carrier hangs up `hangsUpAfterMs` after the
-   * ACK; without it, the call lasts until the engine's BYE.
+   * ACK; without it, the call lasts until the engine's BYE. `garblesFirst`: before the 200 come two
+   * responses that are no SIP.
    */
-  | { kind: 'answer'; speaks?: Sound; hangsUpAfterMs?: number }
+  | { kind: 'answer'; speaks?: Sound; hangsUpAfterMs?: number; garblesFirst?: boolean }
   /** Final failure. `header` is one more SIP header line. */
   | { kind: 'refuse'; code: number; phrase: string; header?: string }
-  /** Rings until the engine cancels. */
-  | { kind: 'ring' }
+  /** Rings until the engine cancels. `answersCancel`: picks up in that moment, so that a 200 follows the CANCEL. */
+  | { kind: 'ring'; answersCancel?: boolean }
+  /** Answers, and hangs up without waiting for the ACK. */
+  | { kind: 'bye-before-ack' }
   /** Never sends anything, not even 100. */
   | { kind: 'ignore' };
 
@@ -191,6 +194,34 @@ export const behaviours: readonly Behaviour[] = [
     does: 'Announcement as early media (183, 3 s), then is a person',
     before: { code: 183, ms: 3000, speaks: 'announcement' },
     ending: { kind: 'answer', speaks: 'hello' },
+    expect: answered,
+  },
+  {
+    name: 'bye-before-ack',
+    digits: ['93'],
+    does: 'Answers and hangs up at once: its BYE does not wait for the ACK',
+    ending: { kind: 'bye-before-ack' },
+    expect: hungUp,
+  },
+  {
+    name: 'answer-after-cancel',
+    digits: ['94'],
+    does: 'Rings (180) until CANCEL, and answers in that moment: 200 to the INVITE instead of 487',
+    before: { code: 180, ms: 0 },
+    ending: { kind: 'ring', answersCancel: true },
+    expect: { answered: false, sipCode: 480, cause: 19 },
+  },
+  {
+    name: 'rate-limited',
+    digits: ['95'],
+    does: 'Too many calls a second: 429 with Retry-After',
+    ...refused(429, 'Too Many Requests', 127, 'Retry-After: 1'),
+  },
+  {
+    name: 'garbled',
+    digits: ['96'],
+    does: 'Sends two responses that are no SIP, then is a person',
+    ending: { kind: 'answer', speaks: 'hello', garblesFirst: true },
     expect: answered,
   },
 ];

@@ -69,6 +69,8 @@ function sippArguments(host: string, port: number, mediaPort: number): string[] 
     ...['-trace_logs', '-log_file', 'calls.log', '-trace_err', '-error_file', 'errors.log'],
     // SIPp's watchdog would end it on a slow machine.
     ...['-watchdog_interval', '0', '-nostdin'],
+    // A late repetition, or an ACK that crosses a BYE, must not end a call.
+    ...['-default_behaviors', 'all,-abortunexp'],
   ];
 }
 

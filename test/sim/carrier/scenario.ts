@@ -104,6 +104,8 @@ const opening = `  <recv request="OPTIONS" optional="true" next="options"/>
       <ereg regexp="sips?:([^@;>]*)" search_in="hdr" header="From:" assign_to="uri,caller"/>
       <ereg regexp="sips?:[^>]*" search_in="hdr" header="Contact:" assign_to="contact"/>
       <ereg regexp="[0-9]+" search_in="hdr" header="CSeq:" assign_to="cseq"/>
+      <ereg regexp="[^ ].*" search_in="hdr" header="To:" assign_to="called"/>
+      <ereg regexp="[^ ].*" search_in="hdr" header="From:" assign_to="calling"/>
       ${note('invite|[$number]|[$caller]')}
     </action>
   </recv>
@@ -137,16 +139,61 @@ const failure = { toTag: tag, retrans: true, next: 'await-ack' };
 function end(name: string, ending: Ending): string {
   switch (ending.kind) {
     case 'answer':
-      return answer(name, ending.speaks, ending.hangsUpAfterMs);
+      return `${ending.garblesFirst ? `${garbage}\n` : ''}${answer(name, ending.speaks, ending.hangsUpAfterMs)}`;
+    case 'bye-before-ack':
+      return byeBeforeAck;
     case 'refuse':
       return `  <nop><action>${note(`failed|${ending.code}`)}</action></nop>
 ${respond(`${ending.code} ${ending.phrase}`, { ...failure, ...(ending.header === undefined ? {} : { header: ending.header }) })}`;
-    case 'ring':
-      return `  <recv request="CANCEL" timeout="${longestCallMs}" ontimeout="end" next="cancelled"/>`;
+    case 'ring': {
+      const next = ending.answersCancel ? 'cancel-crossed' : 'cancelled';
+      return `  <recv request="CANCEL" timeout="${longestCallMs}" ontimeout="end" next="${next}"/>`;
+    }
     case 'ignore':
       return `  <recv request="CANCEL" timeout="${timerBMs}" ontimeout="given-up" next="cancelled"/>`;
   }
 }
+
+const bye = (from: string, to: string) => `BYE [$contact] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: ${from}
+To: ${to}
+Call-ID: [call_id]
+CSeq: 1 BYE
+Max-Forwards: 70
+Content-Length: 0
+`;
+
+/**
+ * The person picked up and hung up: the log says so before either message leaves. The BYE is sent again by hand,
+ * since the ACK would end its repetitions.
+ */
+const byeBeforeAck = `  <nop><action>${note('answered')}</action></nop>
+  <nop><action>${note('bye-sent')}</action></nop>
+${respond('200 OK', { toTag: tag, body: sdp(undefined) })}
+${mark('bye-before-ack-again')}
+  <send><![CDATA[
+${bye(`[$called]${tag}`, '[$calling]')}
+]]></send>
+  <recv request="ACK" optional="true"/>
+  <recv response="481" optional="true" next="end"/>
+  <recv response="200" timeout="500" ontimeout="bye-before-ack-again" next="end"/>`;
+
+/** Headers that cannot be read; the second one is cut off in the middle. */
+const garbage = `  <send><![CDATA[
+SIP/2.0 183 Perhaps
+[last_Via:]
+[last_Call-ID:]
+CSeq: many INVITE
+Content-Length: -7
+
+]]></send>
+  <send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+To: <sip:
+]]></send>`;
 
 /** A CANCEL that crosses our 200 gets its own 200 and changes nothing; the engine's BYE follows. */
 function answer(name: string, speaks: Sound | undefined, hangsUpAfterMs = longestCallMs): string {
@@ -186,6 +233,11 @@ ${respond('200 OK', { toTag: tag })}
 ${respond('487 Request Terminated', { toTag: tag, cseq: 'CSeq: [$cseq] INVITE' })}
 ${mark('await-ack')}
   <recv request="ACK" timeout="32000" ontimeout="end" next="end"/>
+${mark('cancel-crossed')}
+${respond('200 OK', { toTag: tag })}
+${respond('200 OK', { toTag: tag, cseq: 'CSeq: [$cseq] INVITE', body: sdp(undefined), retrans: true })}
+  <recv request="ACK" timeout="32000" ontimeout="end"><action>${note('answered')}</action></recv>
+  <recv request="BYE" timeout="${longestCallMs}" ontimeout="end" next="bye-received"/>
 ${mark('given-up')}
   <nop next="end"><action>${note('given-up')}</action></nop>
 ${mark('bye-received')}
@@ -194,15 +246,7 @@ ${respond('200 OK', { next: 'end' })}
 ${mark('hang-up')}
   <nop><action>${note('bye-sent')}</action></nop>
   <send retrans="500"><![CDATA[
-BYE [$contact] SIP/2.0
-Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
-From: [$local]
-To: [$remote]
-Call-ID: [call_id]
-CSeq: 1 BYE
-Max-Forwards: 70
-Content-Length: 0
-
+${bye('[$local]', '[$remote]')}
 ]]></send>
   <recv request="BYE" optional="true" next="bye-crossing"/>
   <recv response="481" optional="true" next="end"/>
