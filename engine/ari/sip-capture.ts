@@ -10,8 +10,11 @@ import { createSocket, type Socket } from 'node:dgram';
 export interface SipCapture {
   /** Copies are received. Without them nothing below is ever known. */
   readonly listening: boolean;
-  /** Resolves when the INVITE of this call has been seen, in the last minute or later; at once while not listening. */
-  inviteSeen(callId: string): Promise<void>;
+  /**
+   * Resolves when the INVITE of this call has been seen, in the last minute or later, with the time of its first
+   * copy (monotonic ms); at once, with the time now, while not listening.
+   */
+  inviteSeen(callId: string): Promise<number>;
   /** The final failure response of a call in the last minute; undefined if none was seen. */
   refusalOf(callId: string): Refusal | undefined;
   close(): Promise<void>;
@@ -36,7 +39,7 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** What is known of a call by its Call-ID. */
 interface Seen {
   at: number;
-  invite: PromiseWithResolvers<void>;
+  invite: PromiseWithResolvers<number>;
   refusal?: Refusal;
 }
 
@@ -63,14 +66,14 @@ export function openSipCapture(
       if (at - seenAt < KEEP_MS) break;
       calls.delete(id);
     }
-    const known = calls.get(callId) ?? { at, invite: Promise.withResolvers<void>() };
+    const known = calls.get(callId) ?? { at, invite: Promise.withResolvers<number>() };
     calls.set(callId, known);
     return known;
   };
   const onDatagram = (datagram: Buffer): void => {
     const message = payloadOf(datagram);
     const invited = invitedIn(message);
-    if (invited !== undefined) call(invited).invite.resolve();
+    if (invited !== undefined) call(invited).invite.resolve(now());
     const refused = refusalIn(message);
     if (refused !== undefined) call(refused.callId).refusal = refused.refusal;
   };
@@ -96,7 +99,7 @@ export function openSipCapture(
     get listening() {
       return listening;
     },
-    inviteSeen: (callId) => (listening ? call(callId).invite.promise : Promise.resolve()),
+    inviteSeen: (callId) => (listening ? call(callId).invite.promise : Promise.resolve(now())),
     refusalOf: (callId) => calls.get(callId)?.refusal,
     close: () => {
       closed = true;

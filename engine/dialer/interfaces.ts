@@ -99,8 +99,8 @@ export interface SipRefusal {
 
 /** Copies of SIP messages. */
 export interface SipWatch {
-  /** Resolves when the INVITE with this SIP Call-ID has left; at once where that cannot be seen. */
-  inviteSeen(sipCallId: string): Promise<void>;
+  /** Resolves with when the INVITE of this SIP Call-ID left (monotonic ms); with now where that cannot be seen. */
+  inviteSeen(sipCallId: string): Promise<number>;
   /** The final failure of a call in the last minute, if it was seen. */
   refusalOf(sipCallId: string): SipRefusal | undefined;
   readonly listening: boolean;

@@ -17,8 +17,11 @@ const QUEUE_LIMIT_MS = 1_000;
 export interface QueuedCall {
   /** `later`: its node has enough on its way; `never`: its node cannot place it any more. */
   readiness(): 'now' | 'later' | 'never';
-  /** Sends the INVITE; resolves when it has left, or is known never to leave. Must not reject. */
-  send(): Promise<void>;
+  /**
+   * Sends the INVITE; resolves with when it left (monotonic ms), or with now once it is known never to leave. Must
+   * not reject.
+   */
+  send(): Promise<number>;
   /** The call will not be sent; gives back its claim. */
   giveBack(): void;
 }
@@ -121,8 +124,8 @@ export function createLine(initial: TrunkLine, { now, sentAt, guardMs, isOurs, o
       }
       breaker.began(time);
       const left = throttle.take(time);
-      void next.call.send().then(() => {
-        left(now());
+      void next.call.send().then((leftAt) => {
+        left(leftAt);
         // The next may be allowed sooner than the timer thinks.
         pump();
       });

@@ -101,7 +101,7 @@ export function createLiveCall(
   });
   const timers = new Map<TimerName | Look, NodeJS.Timeout>();
   const startedAt = now();
-  const onWire = Promise.withResolvers<void>();
+  const onWire = Promise.withResolvers<number>();
   let deadline = startedAt + totalLimitMs(step.session.limits) + DEADLINE_SLACK_MS;
   let session = step.session;
   let sent = alreadySent;
@@ -244,7 +244,7 @@ export function createLiveCall(
     for (const timer of [...timers.keys()]) disarm(timer);
     telephony.detach(id);
     // Whoever waits for the INVITE waits for nothing now.
-    onWire.resolve();
+    onWire.resolve(now());
     deps.node.callEnded();
   };
 
@@ -311,12 +311,13 @@ export function createLiveCall(
       }
       sent = true;
       // Without a Dial event in this time there was none to see, for example in a gap.
-      const timer = setTimeout(onWire.resolve, WIRE_WAIT_MS);
-      await onWire.promise;
+      const timer = setTimeout(() => onWire.resolve(now()), WIRE_WAIT_MS);
+      const leftAt = await onWire.promise;
       clearTimeout(timer);
       left();
       // A stop is acknowledged when no claimed call is left: only now can its INVITE not come any more.
       writer.placed({ attemptId: id, fence: claim.fence });
+      return leftAt;
     },
     giveBack() {
       forget();

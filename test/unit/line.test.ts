@@ -27,14 +27,17 @@ function scene(t: { teardown(after: () => void): void }, trunk: Partial<TrunkLin
   const now = () => time;
   const line = createLine(
     { ...TRUNK, ...trunk },
-    { now, sentAt: [], guardMs: 15, isOurs: () => ours, onFree: () => undefined },
+    { now, sentAt: [], guardMs: 20, isOurs: () => ours, onFree: () => undefined },
   );
   line.unhold();
   const sent: number[] = [];
   const back: number[] = [];
   const call = (readiness: () => 'now' | 'later' | 'never' = () => 'now'): QueuedCall => ({
     readiness,
-    send: async () => void sent.push(time),
+    send: async () => {
+      sent.push(time);
+      return time;
+    },
     giveBack: () => void back.push(time),
   });
   const pass = async (ms: number) => {
