@@ -174,7 +174,11 @@ function startDialling(config: Config, log: Log, metrics: ReturnType<typeof crea
     app: config.ari.app,
     isTransient,
     soundPathOf: (hash) => soundPath(config.sounds.asteriskDirectory, hash),
-    sip: capture ?? { listening: false, inviteSeen: async () => clock.monotonic(), refusalOf: () => undefined },
+    sip: capture ?? {
+      listening: false,
+      inviteSeen: async () => clock.monotonic(),
+      refusalOf: () => undefined,
+    },
     eventLoopDelayMs: () => {
       const delayMs = eventLoop.percentile(99) / 1e6;
       eventLoop.reset();

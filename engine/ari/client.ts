@@ -23,6 +23,8 @@ export interface Channel {
 }
 
 export interface ConnectionHandlers {
+  /** Asked before each connection: false while the application is another engine's. */
+  mayConnect?(): boolean;
   /** Connected, or connected again: `startedAt` is when this Asterisk was started. List the channels. */
   onUp(startedAt: Date): void;
   /**

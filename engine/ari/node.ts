@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import { toRollcallError } from '../errors.ts';
+import { RollcallError, toRollcallError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type AriClient, type ConnectionHandlers, operations } from './client.ts';
 import { type AriEvent, EVENT_TYPES, parseEvent } from './events.ts';
@@ -57,6 +57,8 @@ export function openAriNode(options: AriOptions, { clock, log }: { clock: Clock;
     };
     const socket = openAriSocket({ ...options, app }, clock, {
       prepare: async () => {
+        if (handlers.mayConnect?.() === false)
+          throw new RollcallError('NOT_READY', `the application ${app} is another engine's at this moment`);
         const { system, status } = infoSchema.parse(await http.request('GET', '/asterisk/info'));
         requireVersion(system.version);
         startedAt = new Date(status.startup_time);

@@ -26,8 +26,8 @@ export interface TelephonyNodeOptions {
 /** One Asterisk with its name, its watch, and the trunks that it was given. */
 export function createTelephonyNode({ name, ari, watch, log, settingsOf }: TelephonyNodeOptions) {
   const clients = new Set<AriClient>();
-  /** Names by id, of the trunks that this node was given. */
-  const given = new Map<string, string>();
+  /** Names of the trunks that this node was given. */
+  const given = new Set<string>();
   /** One at a time: two changes of a trunk must arrive in their order. */
   let applying: Promise<unknown> = Promise.resolve();
 
@@ -59,18 +59,16 @@ export function createTelephonyNode({ name, ari, watch, log, settingsOf }: Telep
         const settings = await settingsOf(trunkId);
         if (settings === undefined) return;
         const { addressKnown } = await applyTrunk(ari.http, settings);
-        given.set(trunkId, settings.name);
+        given.add(settings.name);
         if (!addressKnown)
           log.warn({ node: name, trunk: settings.name }, 'the address of the trunk’s host cannot be found');
       }),
-    /** Takes away trunks that were deleted. Throws what {@link removeTrunk} throws. */
-    retain: (trunkIds: readonly string[]): Promise<void> =>
+    /** Takes away trunks with other names than these. Throws what {@link removeTrunk} throws. */
+    retain: (names: readonly string[]): Promise<void> =>
       inTurn(async () => {
-        for (const [id, trunk] of [...given]) {
-          if (trunkIds.includes(id)) continue;
-          given.delete(id);
-          // A new trunk may have the name by now.
-          if (![...given.values()].includes(trunk)) await removeTrunk(ari.http, trunk);
+        for (const trunk of [...given].filter((one) => !names.includes(one))) {
+          await removeTrunk(ari.http, trunk);
+          given.delete(trunk);
         }
       }),
     close: () => ari.close(),

@@ -123,28 +123,36 @@ export function startDialer(options: DialerOptions): Dialer {
       wake: waker.wake,
       onReplaced: () => onReplaced(lease),
     });
+    if (draining) {
+      await tenure.end();
+      return;
+    }
     tenures.set(lease.trunkId, tenure);
     log.info({ trunk: trunk.name, fence: lease.fence }, 'the trunk is ours');
     waker.wake();
   };
 
-  const lose = async (tenure: Tenure): Promise<void> => {
+  /** Its sockets may take seconds to close, and the other trunks' leases cannot wait for that. */
+  const lose = (tenure: Tenure): void => {
     tenures.delete(tenure.lease.trunkId);
     log.warn({ trunk: tenure.trunk.name, calls: tenure.calls.size }, 'the trunk is not ours any more');
-    await tenure.end();
+    tenure.end().catch((error) => log.warn({ err: toRollcallError(error) }, 'a trunk was left badly'));
   };
 
   /** Usually its next owner, since our lease had run out; else an engine with another database. */
   const onReplaced = (lease: Lease): void => {
     const tenure = tenures.get(lease.trunkId);
     if (tenure === undefined || tenure.lease.fence !== lease.fence) return;
+    const { leased, trunk } = tenure;
+    lose(tenure);
+    if (!leased) return;
     log.error(
-      { trunk: tenure.trunk.name },
-      'another engine took over the Stasis application of this trunk; if it is one of another installation, give each its own ARI_APP',
+      { trunk: trunk.name },
+      'an engine of another installation uses the Stasis application of this trunk: give each its own ARI_APP',
     );
     shunned.set(lease.trunkId, now() + REPLACED_MS);
-    lose(tenure)
-      .then(() => leases.release(options.holder, [lease.trunkId]))
+    leases
+      .release(options.holder, [lease.trunkId])
       .catch((error) => complain(error, 'the trunk could not be given back'));
   };
 
@@ -159,9 +167,12 @@ export function startDialer(options: DialerOptions): Dialer {
     const fences = new Map(held.map(({ trunkId, fence }) => [trunkId, fence]));
     for (const tenure of [...tenures.values()]) {
       if (fences.get(tenure.lease.trunkId) === tenure.lease.fence) tenure.renewed(until);
-      else await lose(tenure);
+      else lose(tenure);
     }
-    for (const lease of held) if (!tenures.has(lease.trunkId)) await begin(lease, until);
+    for (const lease of held) {
+      if (tenures.has(lease.trunkId) || shunned.has(lease.trunkId)) continue;
+      await begin(lease, until).catch((error) => complain(error, 'a trunk could not be taken up'));
+    }
   };
 
   const keepLeases = async (): Promise<void> => {
@@ -183,18 +194,19 @@ export function startDialer(options: DialerOptions): Dialer {
       options.nodes.draining(nodes.map(({ name }) => name)),
     ]);
     settings = { ...rules, zones };
-    const ids = list.map(({ id }) => id);
-    if (trunks.some(({ id }) => !ids.includes(id))) await forgetAllBut(ids);
+    const names = list.map(({ name }) => name);
+    // Not waited for: a node that does not answer must not hold up the others.
+    if (trunks.some(({ name }) => !names.includes(name))) void forgetAllBut(names);
     trunks = list;
     for (const node of nodes) node.draining = drained.includes(node.name);
     for (const trunk of trunks) tenures.get(trunk.id)?.update(trunk);
   };
 
   /** A trunk that was deleted has no lease any more, so it is nobody's; its settings go with it. */
-  const forgetAllBut = async (ids: string[]): Promise<void> => {
+  const forgetAllBut = async (names: string[]): Promise<void> => {
     for (const { name, telephony } of nodes)
       await telephony
-        .retain(ids)
+        .retain(names)
         .catch((error) => log.warn({ node: name, err: toRollcallError(error) }, 'a deleted trunk stays'));
   };
 
@@ -211,7 +223,8 @@ export function startDialer(options: DialerOptions): Dialer {
     const { nextDueMs } = await ledger.settle();
     for (const trunk of await ledger.settleDraining())
       log.info({ trunk }, 'drained: its last call has ended');
-    for (const tenure of tenures.values()) await tenure.housekeep();
+    for (const tenure of tenures.values())
+      await tenure.housekeep().catch((error) => complain(error, 'a trunk could not be looked after'));
     metrics.lines([...tenures.values()].map((tenure) => tenure.fact()));
     metrics.nodes(
       nodes.map(({ name, calls, onTheirWay, limit, telephony }) => ({
@@ -227,8 +240,8 @@ export function startDialer(options: DialerOptions): Dialer {
 
   /** One look at everything; returns how long nothing is to be done, in ms. */
   const turn = async (): Promise<number> => {
-    await housekeep();
     trouble = undefined;
+    await housekeep();
     let waitMs = Math.max(0, housekeepAt - now());
     for (const tenure of inOrder(tenures.values())) {
       if (draining) break;
@@ -292,9 +305,9 @@ export function startDialer(options: DialerOptions): Dialer {
       if (open > 0 || !written) log.warn({ calls: open, written }, 'stopping with open attempts');
       stopped = true;
       clearInterval(watcher);
+      await leasing;
       const owned = [...tenures.keys()];
       await Promise.all([...tenures.values()].map((tenure) => tenure.end()));
-      await leasing;
       await leases
         .release(options.holder, owned)
         .catch((error) => log.warn({ err: toRollcallError(error) }, 'the leases run out by themselves'));

@@ -29,14 +29,16 @@ export interface Ledger {
   /** Those of the ids that are open attempts, of any trunk. */
   openAmong(attemptIds: string[]): Promise<string[]>;
   markPlaced(attempts: AttemptRef[]): Promise<void>;
-  markAnswered(attempts: AttemptRef[]): Promise<void>;
+  /** Returns the ids of those that are ours to answer: their message may start. */
+  markAnswered(attempts: AttemptRef[]): Promise<string[]>;
   endAttempts(ends: AttemptEnd[]): Promise<void>;
   /** Ends what expired or was stopped, closes broadcasts, and makes ready what came due; `nextDueMs`: the next. */
   settle(): Promise<{ nextDueMs: number | null }>;
-  refuseTrunk(trunkId: string, reason: string): Promise<void>;
+  /** This and the next change nothing once another owner has the trunk. */
+  refuseTrunk(lease: Lease, reason: string): Promise<void>;
   /** Draining trunks that have no call left are paused; returns their names. */
   settleDraining(): Promise<string[]>;
-  saveTrunkHealth(trunkId: string, report: TrunkHealthReport): Promise<void>;
+  saveTrunkHealth(lease: Lease, report: TrunkHealthReport): Promise<void>;
 }
 
 /** The right to place calls on a trunk, for one engine at a time; see docs/decisions/0009. */
@@ -84,8 +86,8 @@ export interface TelephonyNode {
   connect(app: string, handlers: ConnectionHandlers): Telephony;
   /** Brings a trunk's SIP settings to the node, if it does not have just these; throws while it cannot. */
   provision(trunkId: string): Promise<void>;
-  /** Takes the SIP settings of all other trunks that it was given away from the node. */
-  retain(trunkIds: readonly string[]): Promise<void>;
+  /** Takes the SIP settings of all trunks that it was given, but of those with these names, away from the node. */
+  retain(names: readonly string[]): Promise<void>;
 }
 
 /** How a call was refused, as the SIP message said it. Headers that are absent are empty. */

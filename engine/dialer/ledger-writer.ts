@@ -13,6 +13,8 @@ const WAIT_MS = 200;
 /** A call that another trunk is to take. */
 const REROUTE_WAIT_MS = 20;
 const RETRY_MS = 200;
+/** What PostgreSQL refuses for a reason that does not pass by itself is tried again so much later. */
+const REFUSED_WAIT_MS = 5_000;
 
 export interface LedgerWriter {
   /** Asterisk has the call. */
@@ -66,9 +68,15 @@ export function createLedgerWriter(
   };
 
   /** One statement for all; if that is refused, one each, so that a single bad row takes no other with it. */
-  const persistAll = async <T>(what: string, items: T[], write: (items: T[]) => Promise<void>) => {
+  const persistAll = async <T>(
+    what: string,
+    items: T[],
+    write: (items: T[]) => Promise<void>,
+    onRefused: (item: T) => void = () => undefined,
+  ) => {
     if (items.length === 0 || (await persist(what, () => write(items)))) return;
-    if (items.length > 1) for (const item of items) await persist(what, () => write([item]));
+    for (const item of items)
+      if (items.length === 1 || !(await persist(what, () => write([item])))) onRefused(item);
   };
 
   const writeAll = async (): Promise<void> => {
@@ -78,10 +86,17 @@ export function createLedgerWriter(
       waiting = emptyBatch();
       await persistAll('placed', batch.placed, (attempts) => ledger.markPlaced(attempts));
       await persistAll('answered', batch.answered, async (answers) => {
-        await ledger.markAnswered(answers.map(({ attempt }) => attempt));
-        for (const { resolve } of answers) resolve();
+        const ours = new Set(await ledger.markAnswered(answers.map(({ attempt }) => attempt)));
+        // Of another owner's calls no message of ours may start.
+        for (const { attempt, resolve } of answers) if (ours.has(attempt.attemptId)) resolve();
       });
-      await persistAll('ended', firstOfEach(batch.ended), (ends) => ledger.endAttempts(ends));
+      await persistAll(
+        'ended',
+        firstOfEach(batch.ended),
+        (ends) => ledger.endAttempts(ends),
+        // What became of a call may not be lost: who finds it open would call again.
+        (end) => setTimeout(() => addEnd(end), REFUSED_WAIT_MS).unref(),
+      );
     }
   };
   const patience = (): number => {
@@ -108,6 +123,11 @@ export function createLedgerWriter(
   const idle = async (): Promise<void> => {
     while (writing !== undefined) await writing;
   };
+  const addEnd = (end: AttemptEnd): void => {
+    waiting.ended.push(end);
+    if (end.reroute) hurry?.(REROUTE_WAIT_MS);
+    schedule();
+  };
   return {
     placed(attempt) {
       waiting.placed.push(attempt);
@@ -119,11 +139,7 @@ export function createLedgerWriter(
         waiting.answered.push({ attempt, resolve });
         schedule();
       }),
-    ended(end) {
-      waiting.ended.push(end);
-      if (end.reroute) hurry?.(REROUTE_WAIT_MS);
-      schedule();
-    },
+    ended: addEnd,
     async flush(limitMs) {
       flushing += 1;
       hurry?.(0);

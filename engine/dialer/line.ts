@@ -26,8 +26,8 @@ export interface QueuedCall {
   giveBack(): void;
 }
 
-/** What a call says of its trunk when it is over. */
-export type TrunkVerdict = 'worked' | 'failed' | 'timed_out' | 'rate_limited' | 'nothing';
+/** What a call says of its trunk when it is over; `told`: it has said so before, by `worked`. */
+export type TrunkVerdict = 'worked' | 'failed' | 'timed_out' | 'rate_limited' | 'nothing' | 'told';
 
 /** A trunk at work: its throttle, its breaker, its channels and the calls that wait for the next permit. */
 export interface Line {
@@ -48,7 +48,7 @@ export interface Line {
   enqueue(call: QueuedCall): void;
   /** Takes a channel for a call that is already on the wire. */
   adopt(): void;
-  /** A call that was sent at `sentAt` rings or is answered: the trunk works. Its later end says `nothing`. */
+  /** A call that was sent at `sentAt` rings or is answered: the trunk works. Its later end is `told`. */
   worked(sentAt: number): void;
   /** A call is over: its channel is free again. */
   freeChannel(verdict: TrunkVerdict, sentAt: number): void;
@@ -190,8 +190,10 @@ export function createLine(initial: TrunkLine, { now, sentAt, guardMs, isOurs, o
           break;
         case 'nothing':
           breaker.ended(time, sentAt);
+          break;
+        case 'told':
       }
-      if (verdict !== 'nothing') health.ended({ failed: verdict !== 'worked' });
+      if (verdict !== 'nothing' && verdict !== 'told') health.ended({ failed: verdict !== 'worked' });
       // Where permits are what is scarce, a channel more lets nothing go.
       if (wasFull) onFree();
     },

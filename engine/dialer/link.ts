@@ -6,6 +6,7 @@ import type { LiveCall } from './live-call.ts';
 import type { Node } from './node.ts';
 import {
   endedAtLatest,
+  GRACE_MS,
   hangUpStrangers,
   type Inherited,
   isOurs,
@@ -48,11 +49,13 @@ export interface LinkDependencies {
   metrics: DialerMetrics;
   /** Our calls on this node. */
   calls: () => LiveCall[];
+  /** The trunk's lease is ours at this moment: only then may we take its Stasis application. */
+  isOurs: () => boolean;
   isKnown: (attemptId: string) => boolean;
   /** Attempts of an earlier owner on this node that have no session yet. */
   inherited: () => Inherited[];
   /** Makes the session of an inherited attempt. */
-  resume: (inherited: Inherited, listed: boolean, moment: Moment) => Promise<void>;
+  resume: (inherited: Inherited, moment: Moment) => Promise<void>;
   /** An inherited attempt whose channel is gone for certain; it may have lived until then (monotonic). */
   giveUp: (inherited: Inherited, until: number) => void;
   onReady: () => void;
@@ -79,21 +82,33 @@ export function openLink(node: Node, deps: LinkDependencies): Link {
   /** Grows with each change of the connection: a reconciliation of before is void. */
   let round = 0;
   let timer: NodeJS.Timeout | undefined;
+  let comparing: Promise<void> = Promise.resolve();
 
   const moment = (): Moment => ({ mono: now(), died, refusedAt });
 
-  const reconcile = async (): Promise<void> => {
+  /** One at a time: two that resume the same call would both fail. */
+  const reconcile = (): Promise<void> => {
     const mine = ++round;
     clearTimeout(timer);
     state = 'reconciling';
     because = 'comparing with Asterisk';
+    comparing = comparing.then(() => compare(mine));
+    return comparing;
+  };
+
+  const compare = async (mine: number): Promise<void> => {
+    if (mine !== round) return;
     try {
-      await node.telephony.provision(deps.trunkId);
       const sentCalls = deps.calls().filter((call) => call.sent);
       const channels = new Map((await telephony.channels()).map((channel) => [channel.id, channel]));
       await reconcileLive(sentCalls, channels, telephony, moment(), log);
-      for (const inherited of deps.inherited())
-        await deps.resume(inherited, channels.has(inherited.attempt.attemptId), moment());
+      const found = deps.inherited();
+      // An INVITE that its owner asked for just before it died may not show yet.
+      if (found.some(({ attempt }) => !channels.has(attempt.attemptId))) await clock.sleep(GRACE_MS);
+      for (const inherited of found) {
+        if (mine !== round) return;
+        await deps.resume(inherited, moment());
+      }
       const unknown = [...channels.keys()].filter((id) => isOurs(id) && !deps.isKnown(id));
       // Others of our trunks and of other engines have calls here as well: the ledger knows them all.
       const open = new Set(unknown.length === 0 ? [] : await deps.ledger.openAmong(unknown));
@@ -102,6 +117,8 @@ export function openLink(node: Node, deps: LinkDependencies): Link {
         telephony,
         log,
       );
+      // Last: what it has is enough for calls that are up.
+      await node.telephony.provision(deps.trunkId);
       if (mine !== round) return;
       refusedAt = undefined;
       died = false;
@@ -117,6 +134,7 @@ export function openLink(node: Node, deps: LinkDependencies): Link {
   };
 
   const telephony: Telephony = node.telephony.connect(deps.app, {
+    mayConnect: deps.isOurs,
     onUp: (startedAt) => {
       log.info({ startedAt }, 'connected to Asterisk');
       died ||= asteriskStartedAt !== undefined && asteriskStartedAt !== startedAt.getTime();
@@ -126,7 +144,8 @@ export function openLink(node: Node, deps: LinkDependencies): Link {
     onDown: (error, refused) => {
       round += 1;
       clearTimeout(timer);
-      if (refused) refusedAt ??= now();
+      // A time-out is no sign that nothing runs there.
+      refusedAt = refused ? (refusedAt ?? now()) : undefined;
       because = error.message;
       log.warn({ err: toRollcallError(error) }, 'no events from Asterisk');
       if (state === 'replaced') return;
@@ -171,7 +190,7 @@ export function openLink(node: Node, deps: LinkDependencies): Link {
       });
     },
     tick() {
-      if (state !== 'down') return;
+      if (state === 'ready' || state === 'replaced') return;
       // A port that refuses may be a firewall's: only where the watch has lost its connection too, Asterisk is dead.
       // Otherwise its calls are decided when it is back, or by their deadline: a message may still be spoken.
       died ||=

@@ -36,8 +36,8 @@ const READ_WORDS: ReadonlySet<number> = new Set([403, 480, 500, 503, 603]);
 /** After Asterisk itself has ended a call by its absolute time-out, how long its end may take. */
 export const DEADLINE_SLACK_MS = 15_000;
 
-/** Looks at Asterisk that are due: is the channel gone, does the playback play, why was it refused. */
-type Look = 'gone' | 'playback' | 'refusal';
+/** Looks at Asterisk that are due: did the INVITE leave, is the channel gone, does the playback play, why was it refused. */
+type Look = 'wire' | 'gone' | 'playback' | 'refusal';
 
 export interface CallDependencies {
   telephony: Telephony;
@@ -167,20 +167,23 @@ export function createLiveCall(
 
   const onPlayRefused = (play: number, error: unknown): void => {
     onUnexpected(error);
-    if (!isRollcallError(error, 'ARI_UNAVAILABLE')) {
-      feed({ type: 'playRefused', play });
-      return;
-    }
     // Without an answer it may be playing all the same. A call that is gone is for the next look to say.
-    arm('playback', UNCERTAIN_CHECK_MS, () => {
-      Promise.all([telephony.channel(id), telephony.playbackExists(playbackIdOf(id, play))]).then(
-        ([channel, plays]) => {
-          if (channel === undefined) arm('gone', 0, checkAlive);
-          else if (!plays) feed({ type: 'playLost', play });
-        },
-        onUnexpected,
-      );
-    });
+    if (isRollcallError(error, 'ARI_UNAVAILABLE'))
+      arm('playback', UNCERTAIN_CHECK_MS, () => checkPlayback(play));
+    else feed({ type: 'playRefused', play });
+  };
+
+  const checkPlayback = (play: number): void => {
+    Promise.all([telephony.channel(id), telephony.playbackExists(playbackIdOf(id, play))]).then(
+      ([channel, plays]) => {
+        if (channel === undefined) arm('gone', 0, checkAlive);
+        else if (!plays) feed({ type: 'playLost', play });
+      },
+      (error) => {
+        onUnexpected(error);
+        if (!forgotten) arm('playback', UNCERTAIN_CHECK_MS, () => checkPlayback(play));
+      },
+    );
   };
 
   /** Again and again, until Asterisk says that the channel is gone. */
@@ -194,7 +197,10 @@ export function createLiveCall(
     telephony.channel(id).then(
       (channel) => {
         if (channel === undefined) feed({ type: 'lost', until: now() });
-        else if (session.phase === 'leaving') hangUp();
+        else {
+          onWire.resolve(now());
+          if (session.phase === 'leaving') hangUp();
+        }
       },
       (error) => {
         onUnexpected(error);
@@ -258,7 +264,7 @@ export function createLiveCall(
     const { outcome } = result;
     deps.metrics.attemptEnded({ outcome, trunk: line.trunk.name, node: deps.node.name, seconds });
     if (outcome === 'trunk_refused') deps.onTrunkRefused(result.sipCode);
-    line.freeChannel(worked ? 'nothing' : verdictOnTrunk(result), sentAt);
+    line.freeChannel(worked ? 'told' : verdictOnTrunk(result), sentAt);
     deps.onEnded(call);
   };
 
@@ -304,16 +310,17 @@ export function createLiveCall(
       log.debug({ to: maskPhone(claim.phone) }, 'INVITE');
       try {
         await originate();
+        // Without a Dial event in this time there was none to see, for example in a gap.
+        if (!forgotten) arm('wire', WIRE_WAIT_MS, () => onWire.resolve(now()));
       } catch (error) {
         log.warn({ err: toRollcallError(error) }, 'originate failed');
+        // Asterisk may still read the request: it has not left, for all we know, until a look says more.
         if (isRollcallError(error, 'ARI_UNAVAILABLE')) arm('gone', UNCERTAIN_CHECK_MS, checkAlive);
         else feed({ type: 'refused' });
       }
       sent = true;
-      // Without a Dial event in this time there was none to see, for example in a gap.
-      const timer = setTimeout(() => onWire.resolve(now()), WIRE_WAIT_MS);
       const leftAt = await onWire.promise;
-      clearTimeout(timer);
+      disarm('wire');
       left();
       // A stop is acknowledged when no claimed call is left: only now can its INVITE not come any more.
       writer.placed({ attemptId: id, fence: claim.fence });
@@ -325,8 +332,9 @@ export function createLiveCall(
       deps.onEnded(call);
     },
   };
-  deps.node.callBegan();
+  // First: it throws where somebody else listens already.
   telephony.attach(id, onAriEvent);
+  deps.node.callBegan();
   // A call that waits for its permit is not dialling yet: its ring timer starts with the INVITE.
   if (alreadySent) for (const command of step.commands) execute(command);
   return call;

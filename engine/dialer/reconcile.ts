@@ -44,7 +44,7 @@ export const isOurs = (channelId: string): boolean => ATTEMPT_ID.test(channelId)
  */
 const MOST_OF_IT = 0.9;
 /** A call that ended just now may still have its last event on the way to us. */
-const GRACE_MS = 500;
+export const GRACE_MS = 500;
 
 export interface Moment {
   /** Now, monotonic. */
@@ -128,40 +128,51 @@ export function inherit(attempt: OpenAttempt, readAt: number): Inherited {
  * its end.
  */
 export async function resumeAttempt(
-  { attempt, begunAt }: Inherited,
-  listed: boolean,
+  inherited: Inherited,
   telephony: Telephony,
   policy: Policy,
   moment: Moment,
 ): Promise<Resumption> {
-  const id = attempt.attemptId;
+  const id = inherited.attempt.attemptId;
   const missed: AriEvent[] = [];
-  let channel: Channel | undefined;
-  if (listed) {
-    telephony.attach(id, (event) => missed.push(event));
-    try {
-      channel = await listen(id, telephony);
-    } finally {
-      telephony.detach(id);
-    }
+  // Until the call itself listens: what happens meanwhile is handed on.
+  telephony.attach(id, (event) => missed.push(event));
+  try {
+    const channel = await listen(id, telephony);
+    if (channel !== undefined)
+      return { step: await stepOf(channel, inherited, telephony, policy, moment), missed, alive: true };
+    const { begunAt } = inherited;
+    return {
+      step: resumeLost(limitsOf(inherited.attempt, policy), begunAt),
+      lostUntil: begunAt === null ? moment.mono : endedAtLatest(moment, begunAt),
+      missed,
+      alive: false,
+    };
+  } finally {
+    telephony.detach(id);
   }
+}
+
+/** Where the session of a channel that lives goes on. */
+async function stepOf(
+  channel: Channel,
+  { attempt, begunAt }: Inherited,
+  telephony: Telephony,
+  policy: Policy,
+  moment: Moment,
+): Promise<Step> {
+  const id = attempt.attemptId;
   const limits = limitsOf(attempt, policy);
   const start = startSession(limits);
-  const found = (step: Step): Resumption => ({ step, missed, alive: channel !== undefined });
-  if (channel === undefined) {
-    const until = begunAt === null ? moment.mono : endedAtLatest(moment, begunAt);
-    return { ...found(resumeLost(limits, begunAt)), lostUntil: until };
-  }
-  if (channel.state !== 'Up') return found(advanceStep(start, { type: 'ringing' }, moment.mono));
-  if (begunAt === null) return found(advanceStep(start, { type: 'answered' }, moment.mono));
+  if (channel.state !== 'Up') return advanceStep(start, { type: 'ringing' }, moment.mono);
+  const sentMs = await telephony.audioSentMs(id);
   for (let play = MAX_PLAYS; play >= 1; play -= 1) {
     if (await telephony.playbackExists(playbackIdOf(id, play)))
-      return found(resumePlaying(limits, play, begunAt));
+      return resumePlaying(limits, play, begunAt ?? moment.mono - sentMs);
   }
   // Nothing is playing: either it is over, or it never began. Asterisk sends no audio but the message.
-  const sentMs = await telephony.audioSentMs(id);
-  if (sentMs >= limits.messageMs * MOST_OF_IT) return found(resumePlayed(limits));
-  return found(advanceStep(start, { type: 'answered' }, moment.mono));
+  if (sentMs >= limits.messageMs * MOST_OF_IT) return resumePlayed(limits);
+  return advanceStep(start, { type: 'answered' }, moment.mono);
 }
 
 /** Asks for the channel's events, then for its state; undefined when it is gone. */
@@ -169,8 +180,8 @@ async function listen(id: string, telephony: Telephony): Promise<Channel | undef
   try {
     await telephony.subscribe(id);
   } catch (error) {
-    // Asterisk knows no such channel any more.
-    if (isRollcallError(error, 'ARI_REFUSED')) return undefined;
+    // Asterisk knows no such channel any more; 404 would be about our application.
+    if (isRollcallError(error, 'ARI_REFUSED') && error.details.status === 422) return undefined;
     throw error;
   }
   return telephony.channel(id);

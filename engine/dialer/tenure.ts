@@ -6,7 +6,7 @@ import type { Policy } from '../domain/policy.ts';
 import { decideRetry } from '../domain/retry.ts';
 import { GUARD_MS, UNSEEN_GUARD_MS } from '../domain/throttle.ts';
 import type { TrunkHealthReport } from '../domain/trunk-health.ts';
-import { toRollcallError } from '../errors.ts';
+import { RollcallError, toRollcallError } from '../errors.ts';
 import { type Log, maskPhone } from '../log.ts';
 import type { DialerMetrics, Ledger, LineFact, SipWatch } from './interfaces.ts';
 import type { LedgerWriter } from './ledger-writer.ts';
@@ -50,6 +50,8 @@ export interface Tenure {
   readonly inUse: number;
   /** Why no call can be placed; undefined when one can. */
   readonly trouble: string | undefined;
+  /** Our lease has not run out. */
+  readonly leased: boolean;
   /** The lease holds until then, monotonic. */
   renewed(until: number): void;
   update(trunk: TrunkLine): void;
@@ -68,6 +70,7 @@ export interface Tenure {
 
 /** At least this often the loop looks for what came due. */
 const TURN_MS = 1_000;
+const AUDIT_MS = 30_000;
 /** While no node can take a call. */
 const NO_NODE_MS = 250;
 /** The throttle looks back this far at most: a rate of one call in two minutes. */
@@ -95,8 +98,10 @@ export async function beginTenure(
     // What the owner before us sent counts against the cap as well.
     ledger.recentSends(trunkId, RECENT_MS),
   ]);
+  if (now() >= leasedUntil)
+    throw new RollcallError('STORE_UNAVAILABLE', 'the database was too slow for the lease of a trunk');
   const inherited = new Map<string, Inherited>(
-    open.map((attempt) => [attempt.attemptId, inherit(attempt, readAt)]),
+    open.map((attempt) => [attempt.attemptId, inherit({ ...attempt, fence: lease.fence }, readAt)]),
   );
   const calls = new Map<string, LiveCall>();
   let until = leasedUntil;
@@ -104,13 +109,15 @@ export async function beginTenure(
   let refusal: string | undefined;
   /** A claim may have been committed although its reply was lost. */
   let mustAudit = false;
+  let auditedAt = now();
   let lastReport = '';
+  const isOurs = () => !ended && now() < until;
 
   const line = createLine(trunk, {
     now,
     sentAt: ages.map((age) => readAt - age),
     guardMs: deps.sip.listening ? GUARD_MS : UNSEEN_GUARD_MS,
-    isOurs: () => !ended && now() < until,
+    isOurs,
     onFree: deps.wake,
   });
   for (const _ of open) line.adopt();
@@ -148,13 +155,14 @@ export async function beginTenure(
     };
   };
 
-  const resume = async (link: Link, found: Inherited, listed: boolean, moment: Moment): Promise<void> => {
+  const resume = async (link: Link, found: Inherited, moment: Moment): Promise<void> => {
     const { attempt } = found;
     const { policy } = deps.settings();
-    const resumed = await resumeAttempt(found, listed, link.telephony, policy, moment);
+    const resumed = await resumeAttempt(found, link.telephony, policy, moment);
     // Given up in the meantime, or another owner's by now.
-    if (!inherited.delete(attempt.attemptId) || ended) return;
+    if (!inherited.has(attempt.attemptId) || ended) return;
     const call = createLiveCall(attempt, line, resumed.step, liveDependencies(link), { alreadySent: true });
+    inherited.delete(attempt.attemptId);
     calls.set(attempt.attemptId, call);
     log.warn({ attempt: attempt.attemptId, alive: resumed.alive }, 'attempt of an earlier owner');
     for (const event of resumed.missed) call.handle(event);
@@ -183,9 +191,10 @@ export async function beginTenure(
       ledger,
       metrics: deps.metrics,
       calls: () => callsOn(node),
+      isOurs,
       isKnown: (id) => calls.has(id) || inherited.has(id),
       inherited: () => inheritedOn(node.name),
-      resume: (found, listed, moment) => resume(link, found, listed, moment),
+      resume: (found, moment) => resume(link, found, moment),
       giveUp,
       onReady: deps.wake,
       // What waits for its permit cannot go by this node; the line asks each call.
@@ -232,11 +241,16 @@ export async function beginTenure(
   /** Open attempts under our fence that we know nothing of: their claim's reply was lost, nothing was sent. */
   const audit = async (): Promise<void> => {
     mustAudit = false;
+    auditedAt = now();
     try {
       await writer.flush();
       const known = new Set([...calls.keys(), ...inherited.keys()]);
-      for (const attempt of await ledger.openAttempts(trunkId))
-        if (!known.has(attempt.attemptId)) writer.ended(neverSent(attempt));
+      const open = await ledger.openAttempts(trunkId);
+      // Another owner's by now: what is open is its own.
+      if (ended) return;
+      for (const { attemptId, fence, state } of open)
+        if (fence === lease.fence && state === 'claimed' && !known.has(attemptId))
+          writer.ended(neverSent({ attemptId, fence }));
     } catch (error) {
       mustAudit = true;
       throw error;
@@ -274,6 +288,9 @@ export async function beginTenure(
     get trouble() {
       return usable().length > 0 ? undefined : (links[0]?.trouble ?? 'there is no Asterisk node');
     },
+    get leased() {
+      return isOurs();
+    },
     renewed(next) {
       until = next;
     },
@@ -285,7 +302,7 @@ export async function beginTenure(
     },
     async housekeep() {
       if (refusal !== undefined && isRefused()) {
-        await ledger.refuseTrunk(trunkId, refusal);
+        await ledger.refuseTrunk(lease, refusal);
         refusal = undefined;
       }
       for (const link of links) link.tick();
@@ -295,10 +312,11 @@ export async function beginTenure(
       for (const found of inherited.values())
         if (!links.some(({ node }) => node.name === found.attempt.node) && now() > found.deadline)
           giveUp(found, now());
-      if (mustAudit) await audit();
+      // A claim that was committed long after we gave it up shows only later.
+      if (mustAudit || now() - auditedAt > AUDIT_MS) await audit();
       const facts = report();
       const text = JSON.stringify(facts);
-      if (text !== lastReport) await ledger.saveTrunkHealth(trunkId, facts);
+      if (text !== lastReport) await ledger.saveTrunkHealth(lease, facts);
       lastReport = text;
     },
     async fill() {
@@ -330,6 +348,8 @@ export async function beginTenure(
         throw error;
       }
       deps.metrics.claimed({ calls: claims.length, seconds: (now() - began) / 1000 });
+      // They are the next owner's, who finds them in the ledger.
+      if (ended) return TURN_MS;
       for (const claim of claims) place(claim);
       // Fewer than asked for may be another dialer's claim in the way; none is an empty queue.
       return claims.length === 0 ? TURN_MS : line.nextRoomMs(now());

@@ -15,8 +15,8 @@ const BUSY_PHONE_WAIT = `interval '5 seconds'`;
  * marks them, and writes an attempt for each. What it does not take it neither locks nor reads, but for the
  * head of each lane and a short look ahead.
  *
- * - *lease*: an engine without the trunk's current lease gets nothing; `for share` makes a take-over wait for
- *   a claim under way.
+ * - *lease*: an engine without the trunk's current lease gets nothing, and nobody does by a trunk that was paused
+ *   or removed; `for share` makes a take-over, and the reply to a pause, wait for a claim under way.
  * - *lane, head*: the first $8 calls overall are in the $8 lanes with the nearest heads, so one look at the
  *   head of each lane. A call's lane says its broadcast, zone and the trunks that it avoids, so no call is
  *   read that may not be taken; only the index calls_ready knows lanes, so stale statistics cannot lead to
@@ -37,7 +37,10 @@ const BUSY_PHONE_WAIT = `interval '5 seconds'`;
  */
 export const CLAIM = `
 with lease as materialized (
-  select from trunk_leases where trunk_id = $1 and fence = $2 and expires_at > now() for share
+  select from trunk_leases join trunks on trunks.id = trunk_leases.trunk_id
+  where trunk_id = $1 and fence = $2 and expires_at > now() and trunks.state = 'active'
+    and trunks.removed_at is null
+  for share
 ), zones as materialized (
   select * from unnest($4::text[], $9::date[], $10::timestamptz[]) as zones (zone, today, tomorrow)
 ), lane as materialized (

@@ -31,13 +31,13 @@ export function openDatabase(
     application_name: application,
     connectionTimeoutMillis: 5_000,
     // A statement of ours that takes a minute is broken; retention and audiences stay far below.
-    statement_timeout: 60_000,
+    // It ends before we give up the answer: what is committed after that would be found only later.
+    statement_timeout: queryTimeoutMs === undefined ? 60_000 : queryTimeoutMs * 0.8,
     ...(queryTimeoutMs === undefined ? {} : { query_timeout: queryTimeoutMs }),
-    ...(keepPlans && { options: '-c plan_cache_mode=force_generic_plan' }),
     keepAlive: true,
     // PostgreSQL keeps plans per connection, those of foreign keys for as long as the table is not analysed. One
     // made while `calls` was empty scans the table; with a million calls in it, that was 4 s per claim.
-    options: '-c enable_seqscan=off',
+    options: `-c enable_seqscan=off${keepPlans ? ' -c plan_cache_mode=force_generic_plan' : ''}`,
   });
   pool.on('error', onError);
   return pool;
@@ -144,10 +144,11 @@ export async function one<R extends pg.QueryResultRow>(
 }
 
 /**
- * SQLSTATE classes after which the same statement may succeed: connection, transaction state and rollback
- * (deadlock), resources, object in use, operator intervention (shutdown), system errors.
+ * SQLSTATE classes after which the same statement may succeed: connection, transaction state, authorization and
+ * catalog (a password or a database that is being changed), rollback (deadlock), resources, object in use,
+ * operator intervention (shutdown), system errors.
  */
-const TRANSIENT_CLASSES = new Set(['08', '25', '40', '53', '55', '57', '58']);
+const TRANSIENT_CLASSES = new Set(['08', '25', '28', '3D', '40', '53', '55', '57', '58']);
 
 /**
  * True when the database could not be reached, went away or was in trouble, so the same statement may succeed

@@ -3,6 +3,7 @@ import type {
   AttemptRef,
   Claim,
   ClaimRequest,
+  Lease,
   OpenAttempt,
   TrunkLine,
 } from '../domain/ledger.ts';
@@ -102,9 +103,19 @@ from unnest($1::uuid[], $2::bigint[]) as input (id, fence)
 where attempts.id = input.id and attempts.fence = input.fence and state = 'claimed'`;
 
 const MARK_ANSWERED = `
-update attempts set state = 'answered', answered_at = now(), placed_at = coalesce(placed_at, now())
+update attempts set state = 'answered', answered_at = coalesce(answered_at, now()),
+  placed_at = coalesce(placed_at, now())
 from unnest($1::uuid[], $2::bigint[]) as input (id, fence)
-where attempts.id = input.id and attempts.fence = input.fence and state in ('claimed', 'placed')`;
+where attempts.id = input.id and attempts.fence = input.fence and state <> 'ended'
+returning attempts.id`;
+
+/** $1 trunk, $2 fence: an owner of before changes nothing. */
+const OURS = `exists (select from trunk_leases where trunk_id = $1 and fence = $2 and expires_at > now())`;
+
+const REFUSE_TRUNK = `
+update trunks set state = 'refused', state_reason = $3 where id = $1 and state = 'active' and ${OURS}`;
+
+const SAVE_HEALTH = `update trunks set breaker = $3, health = $4 where id = $1 and ${OURS}`;
 
 const TRUNKS = `
 select id, name, max_channels as "maxChannels", calls_per_second as "callsPerSecond",
@@ -211,8 +222,10 @@ export function createLedger(db: Database) {
       await preparedRows(db, PLACED_PREPARED, columnsOf(items, ['attemptId', 'fence']));
     },
 
-    async markAnswered(items: AttemptRef[]): Promise<void> {
-      await preparedRows(db, ANSWERED_PREPARED, columnsOf(items, ['attemptId', 'fence']));
+    /** Returns the ids of those that are answered now, under this fence. */
+    async markAnswered(items: AttemptRef[]): Promise<string[]> {
+      const columns = columnsOf(items, ['attemptId', 'fence']);
+      return (await preparedRows<{ id: string }>(db, ANSWERED_PREPARED, columns)).map(({ id }) => id);
     },
 
     async endAttempts(ends: AttemptEnd[]): Promise<void> {
@@ -224,22 +237,16 @@ export function createLedger(db: Database) {
     /** See {@link settleQueue}. */
     settle: () => settleQueue(db),
 
-    async refuseTrunk(trunkId: string, reason: string): Promise<void> {
-      await db.query(`update trunks set state = 'refused', state_reason = $2 where id = $1`, [
-        trunkId,
-        reason,
-      ]);
+    /** Stops a trunk whose carrier refuses us, unless operations have paused it. */
+    async refuseTrunk({ trunkId, fence }: Lease, reason: string): Promise<void> {
+      await db.query(REFUSE_TRUNK, [trunkId, fence, reason]);
     },
 
     /** See {@link settleDraining}. */
     settleDraining: () => settleDraining(db),
 
-    async saveTrunkHealth(trunkId: string, report: TrunkHealthReport): Promise<void> {
-      await db.query('update trunks set breaker = $2, health = $3 where id = $1', [
-        trunkId,
-        report.breaker,
-        JSON.stringify(report),
-      ]);
+    async saveTrunkHealth({ trunkId, fence }: Lease, report: TrunkHealthReport): Promise<void> {
+      await db.query(SAVE_HEALTH, [trunkId, fence, report.breaker, JSON.stringify(report)]);
     },
   };
 }

@@ -2,7 +2,7 @@ import type { TrunkSetup, TrunkState } from '../domain/trunk.ts';
 import type { TrunkHealthReport } from '../domain/trunk-health.ts';
 import { RollcallError } from '../errors.ts';
 import { provenCallerId } from './caller-ids.ts';
-import { type Database, inTransaction, maybeOne, type Queryable, rows } from './db.ts';
+import { type Database, inTransaction, maybeOne, one, type Queryable, rows } from './db.ts';
 import { wakeDialer } from './notify.ts';
 
 /** A trunk as it may be shown: its secret is not among it. */
@@ -80,6 +80,11 @@ const SET_STATE = `
 const REMOVE = `
   update trunks set state = 'paused', state_reason = 'removed', secret = null, removed_at = now() where id = $1
   returning ${COLUMNS}`;
+
+const OPEN_CALLS = `select count(*)::integer as calls from attempts where trunk_id = $1 and state <> 'ended'`;
+
+const ANY_CLAIMED = `
+  select exists (select from attempts where trunk_id = $1 and state = 'claimed') as claimed`;
 
 const DRAINED = `
   update trunks set state = 'paused', state_reason = 'drained: its last call has ended'
@@ -176,7 +181,9 @@ export async function removeTrunk(db: Database, id: string): Promise<Trunk | und
   return inTransaction(db, async (tx) => {
     const current = await maybeOne<Trunk>(tx, LOCK, [id]);
     if (current === undefined) return undefined;
-    if (current.state === 'active' || current.openCalls > 0)
+    // Counted anew: the lock may have waited for a claim.
+    const { calls } = await one<{ calls: number }>(tx, OPEN_CALLS, [id]);
+    if (current.state === 'active' || calls > 0)
       throw new RollcallError(
         'STATE_FORBIDS',
         'this trunk is in use: drain it, and remove it when its openCalls is 0',
@@ -184,6 +191,11 @@ export async function removeTrunk(db: Database, id: string): Promise<Trunk | und
     await wakeDialer(tx);
     return maybeOne<Trunk>(tx, REMOVE, [id]);
   });
+}
+
+/** True while an INVITE of a claim by this trunk may still leave. */
+export async function trunkHasClaims(db: Queryable, id: string): Promise<boolean> {
+  return (await one<{ claimed: boolean }>(db, ANY_CLAIMED, [id])).claimed;
 }
 
 /** Pauses those draining trunks whose last call has ended; returns their names. */

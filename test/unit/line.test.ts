@@ -126,7 +126,7 @@ t.test('a trunk that fails is left alone, and tried with one call', async (t) =>
   await pass(50);
   t.equal(fill(line, now(), call), 0, 'one at a time');
   line.worked(sent.at(-1) ?? 0);
-  line.freeChannel('nothing', sent.at(-1) ?? 0);
+  line.freeChannel('told', sent.at(-1) ?? 0);
   fill(line, now(), call);
   await pass(50);
   line.worked(sent.at(-1) ?? 0);

@@ -4,10 +4,8 @@ import { BROADCAST_STATES } from '../../domain/terms.ts';
 import { actOnBroadcast, hasClaimedAttempts } from '../../store/broadcasts.ts';
 import type { Api, ApiDeps } from '../deps.ts';
 import { idParams } from '../schemas.ts';
+import { settled } from '../settled.ts';
 import { noBroadcast } from './broadcasts.ts';
-
-const SETTLE_POLL_MS = 20;
-const SETTLE_LIMIT_MS = 5_000;
 
 const SUMMARIES: Record<BroadcastAction, string> = {
   run: 'Release a held broadcast to the dialer',
@@ -46,19 +44,12 @@ export function broadcastActionRoutes(app: Api, { db, clock }: Pick<ApiDeps, 'db
         const state = await actOnBroadcast(db, id, action);
         if (state === undefined) throw noBroadcast();
         request.log.info({ broadcast: id, action, state, key: request.apiKey?.id }, 'broadcast changed');
-        return { state, settled: ends(action) ? await settle(db, clock, id) : true };
+        return {
+          state,
+          settled: ends(action) ? await settled(clock, () => hasClaimedAttempts(db, id)) : true,
+        };
       },
     );
 }
 
 const ends = (action: BroadcastAction): boolean => action === 'pause' || action === 'stop';
-
-/** Waits for INVITEs that were claimed before the state changed; false when one still is after 5 s. */
-export async function settle(db: ApiDeps['db'], clock: ApiDeps['clock'], id: string): Promise<boolean> {
-  const until = clock.monotonic() + SETTLE_LIMIT_MS;
-  while (await hasClaimedAttempts(db, id)) {
-    if (clock.monotonic() >= until) return false;
-    await clock.sleep(SETTLE_POLL_MS);
-  }
-  return true;
-}

@@ -8,13 +8,14 @@ import {
   createBroadcast,
   findBroadcastByKey,
   getBroadcast,
+  hasClaimedAttempts,
 } from '../../store/broadcasts.ts';
 import { keyOf } from '../authentication.ts';
 import { requireDistrict } from '../check-audience.ts';
 import type { Api, ApiDeps } from '../deps.ts';
 import { messageTexts, timesOf } from '../new-broadcast.ts';
 import { idParams, line } from '../schemas.ts';
-import { settle } from './broadcast-actions.ts';
+import { settled } from '../settled.ts';
 import { BROADCAST, broadcast, idempotencyKey, noBroadcast } from './broadcasts.ts';
 
 const LONGEST_TITLE = 200;
@@ -86,11 +87,11 @@ export function correctionRoutes(
               createdBy: keyOf(request).name,
             })
           : { broadcast: earlier, created: false };
-      const settled = await settle(db, clock, id);
+      const isSettled = await settled(clock, () => hasClaimedAttempts(db, id));
       if (correction.preparedAt === null && correction.state === 'running')
         await broadcastCreated(correction.id);
       request.log.info({ broadcast: id, state, correction: correction.id, created }, 'broadcast corrected');
-      return reply.code(created ? 201 : 200).send({ broadcast: correction, settled });
+      return reply.code(created ? 201 : 200).send({ broadcast: correction, settled: isSettled });
     },
   );
 

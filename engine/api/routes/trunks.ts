@@ -15,11 +15,13 @@ import {
   removeTrunk,
   setTrunkState,
   type Trunk,
+  trunkHasClaims,
   updateTrunk,
 } from '../../store/trunks.ts';
 import type { Api, ApiDeps } from '../deps.ts';
 import { fieldErrors } from '../problem.ts';
 import { e164, id, idParams } from '../schemas.ts';
+import { settled } from '../settled.ts';
 
 const tags = ['Trunks'];
 
@@ -177,6 +179,10 @@ const trunk = z
   })
   .meta({ examples: [TRUNK] });
 
+const acted = trunk
+  .extend({ settled: z.boolean().describe('false: an INVITE that was claimed before may still leave') })
+  .meta({ examples: [{ ...TRUNK, settled: true }] });
+
 const ACTIONS = [
   ['pause', 'paused', 'Place no more calls by a trunk', 'Calls that ring or talk go on.'],
   [
@@ -188,7 +194,10 @@ const ACTIONS = [
   ['resume', 'active', 'Place calls by a trunk again', 'Also ends `refused`, once the carrier is mended.'],
 ] as const;
 
-export function trunkRoutes(app: Api, { db, sealSecret }: Pick<ApiDeps, 'db' | 'sealSecret'>): void {
+export function trunkRoutes(
+  app: Api,
+  { db, clock, sealSecret }: Pick<ApiDeps, 'db' | 'clock' | 'sealSecret'>,
+): void {
   app.get(
     '/v1/trunks',
     {
@@ -248,8 +257,11 @@ export function trunkRoutes(app: Api, { db, sealSecret }: Pick<ApiDeps, 'db' | '
   for (const [action, state, summary, description] of ACTIONS)
     app.post(
       `/v1/trunks/:id/${action}`,
-      { schema: { tags, summary, description, params: idParams, response: { 200: trunk } } },
-      async ({ params }) => existing(await setTrunkState(db, params.id, state)),
+      { schema: { tags, summary, description, params: idParams, response: { 200: acted } } },
+      async ({ params: { id } }) => ({
+        ...existing(await setTrunkState(db, id, state)),
+        settled: await settled(clock, async () => state !== 'active' && (await trunkHasClaims(db, id))),
+      }),
     );
 
   app.delete(
