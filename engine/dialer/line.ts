@@ -46,8 +46,11 @@ export interface Line {
   nextRoomMs(now: number): number;
   /** Takes a channel and queues the call. */
   enqueue(call: QueuedCall): void;
-  /** Takes a channel for a call that is already on the wire. */
-  adopt(): void;
+  /**
+   * Takes a channel for a call of an earlier owner. Where its INVITE is not known to have left it may leave at any
+   * moment, and counts as now, until what this returns is called.
+   */
+  adopt(sent: boolean): () => void;
   /** A call that was sent at `sentAt` rings or is answered: the trunk works. Its later end is `told`. */
   worked(sentAt: number): void;
   /** A call is over: its channel is free again. */
@@ -163,8 +166,13 @@ export function createLine(initial: TrunkLine, { now, sentAt, guardMs, isOurs, o
       queue.push({ call, since: now() });
       if (timer === undefined) pump();
     },
-    adopt() {
+    adopt(sent) {
       inUse += 1;
+      const left = sent ? undefined : throttle.owe(now());
+      return () => {
+        left?.(now());
+        pump();
+      };
     },
     worked(sentAt) {
       const time = now();

@@ -120,7 +120,8 @@ export async function beginTenure(
     isOurs,
     onFree: deps.wake,
   });
-  for (const _ of open) line.adopt();
+  /** Called when it is known what became of an inherited attempt. */
+  const known = new Map(open.map(({ attemptId, state }) => [attemptId, line.adopt(state !== 'claimed')]));
   if (open.length > 0) log.warn({ attempts: open.length }, 'open attempts of an earlier owner');
 
   const callsOn = (node: Node): LiveCall[] =>
@@ -163,6 +164,7 @@ export async function beginTenure(
     if (!inherited.has(attempt.attemptId) || ended) return;
     const call = createLiveCall(attempt, line, resumed.step, liveDependencies(link), { alreadySent: true });
     inherited.delete(attempt.attemptId);
+    known.get(attempt.attemptId)?.();
     calls.set(attempt.attemptId, call);
     log.warn({ attempt: attempt.attemptId, alive: resumed.alive }, 'attempt of an earlier owner');
     for (const event of resumed.missed) call.handle(event);
@@ -172,6 +174,7 @@ export async function beginTenure(
   const giveUp = (found: Inherited, lostUntil: number): void => {
     const { attempt } = found;
     if (!inherited.delete(attempt.attemptId)) return;
+    known.get(attempt.attemptId)?.();
     const { policy } = deps.settings();
     const result = lostResult(found, lostUntil, policy);
     const share = result.heardMs / attempt.messageMs;
@@ -244,12 +247,12 @@ export async function beginTenure(
     auditedAt = now();
     try {
       await writer.flush();
-      const known = new Set([...calls.keys(), ...inherited.keys()]);
+      const ours = new Set([...calls.keys(), ...inherited.keys()]);
       const open = await ledger.openAttempts(trunkId);
       // Another owner's by now: what is open is its own.
       if (ended) return;
       for (const { attemptId, fence, state } of open)
-        if (fence === lease.fence && state === 'claimed' && !known.has(attemptId))
+        if (fence === lease.fence && state === 'claimed' && !ours.has(attemptId))
           writer.ended(neverSent({ attemptId, fence }));
     } catch (error) {
       mustAudit = true;

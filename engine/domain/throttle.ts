@@ -20,6 +20,8 @@ export interface Throttle {
    * leave. Throws RangeError if it is too early: a broken cap is a bug.
    */
   take(now: number): (leftAt: number) => void;
+  /** As `take`, for one that somebody before us asked for and that may still leave. Never too early. */
+  owe(now: number): (leftAt: number) => void;
   /** Changes the rate; what was sent is still counted. */
   setRate(callsPerSecond: number): void;
 }
@@ -63,7 +65,7 @@ export function createThrottle(
       opensWindow === undefined ? now : (opensWindow.left ? opensWindow.at : now) + rule.windowMs,
     );
   };
-  return {
+  const throttle: Throttle = {
     nextAt: (now) => earliest(sent, now),
     countWithin(now, horizonMs) {
       const list = [...sent];
@@ -75,6 +77,9 @@ export function createThrottle(
     },
     take(now) {
       if (now < earliest(sent, now)) throw new RangeError('this INVITE would break the calls-per-second cap');
+      return throttle.owe(now);
+    },
+    owe(now) {
       const one: Sent = { at: now, left: false };
       sent = [...sent, one].slice(-kept);
       return (leftAt) => {
@@ -87,6 +92,7 @@ export function createThrottle(
       kept = Math.max(kept, rule.burst);
     },
   };
+  return throttle;
 }
 
 function ruleFor(

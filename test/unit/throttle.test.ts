@@ -130,3 +130,12 @@ t.test('a rate that is lowered and raised again does not forget what was sent', 
   throttle.setRate(10);
   t.ok(throttle.nextAt(600) >= 1000);
 });
+
+t.test('what an earlier owner asked for counts as now until it is known to have left', async (t) => {
+  const throttle = createThrottle(2, [0]);
+  const left = throttle.owe(100);
+  takeNext(throttle);
+  t.equal(throttle.nextAt(5_000), 5_000 + 1000 + GUARD_MS);
+  left(5_000);
+  t.ok(throttle.nextAt(5_000) <= 6_000 + GUARD_MS);
+});
