@@ -43,35 +43,6 @@ key: ## A new API key: make key NAME=office ROLE=administrator
 	@test -x $(NODE) || { echo 'run `make serve` in another terminal first' >&2; exit 1; }
 	@$(NODE) local/create-key.ts "$$NAME" "$$ROLE"
 
-up: ## Installs what is missing on this machine
-	@sh local/setup.sh
-
-demo: setup ## Runs a sample district's attendance calls on real SIP and prints the report
-	@$(NODE) local/demo.ts
-
-test: setup ## All tests; FILES="test/unit/retry.test.ts" for some
-	@$(NODE) test/run.ts $(FILES)
-
-check: setup ## Types, lint, format, structure
-	@$(BIN) tsc
-	@$(BIN) biome ci --error-on-warnings
-	@sh docker/check.sh
-
-format: setup ## Formats the sources
-	@$(BIN) biome check --write
-
-serve: setup ## Runs the engine for real use on this machine, until Ctrl-C
-	@$(NODE) local/serve.ts
-
-# Without setup, whose lines would stand before the key: `make serve` has to run beside it anyway.
-key: ## A new API key: make key NAME=office ROLE=administrator
-	@test -x $(NODE) || { echo 'run `make serve` in another terminal first' >&2; exit 1; }
-	@$(NODE) local/create-key.ts "$$NAME" "$$ROLE"
-
-trunks: ## Takes up new and changed trunk files in the running `make serve`; live calls go on
-	@test -x $(NODE) || { echo 'run `make serve` in another terminal first' >&2; exit 1; }
-	@$(NODE) local/reload-trunks.ts
-
 up: ## The Docker way: builds, starts and waits for the health checks
 	@sh docker/up.sh
 
